@@ -1,0 +1,47 @@
+# Everything runs in .venv, made on first use from constraints.txt. Needs Python 3.11 or later with pip and venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export RAY_USAGE_STATS_ENABLED = 0
+
+.PHONY: help install demo demo-stop test test-slow lint check clean
+
+help:
+	@echo "make demo        the main job on this machine, on generated videos (about 8 minutes)"
+	@echo "make demo DATA=F the same on your own videos, a folder in the UCF101 layout"
+	@echo "make demo-stop   stop the embedded S3 server that the demo leaves running"
+	@echo "make test        the test suite;  make test-slow: the long experiments"
+	@echo "make check       lint, types, import contract"
+
+# torch first and alone: any other way of asking for it downloads gigabytes of CUDA libraries
+$(BIN)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[dev]
+	@touch $@
+
+install: $(BIN)/.installed
+
+demo: install
+	@$(BIN)/python jobs/demo.py $(if $(DATA),--data "$(DATA)")
+
+demo-stop: install
+	@$(BIN)/python jobs/demo.py --stop
+
+test: install
+	$(BIN)/python -m pytest -m "not slow and not gpu and not faults"
+
+test-slow: install
+	$(BIN)/python -m pytest -m "slow or faults"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check: lint
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV)

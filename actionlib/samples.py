@@ -1,0 +1,80 @@
+"""Frozen records that pass between the parts. Quantities carry their unit in the name."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRow:
+    """One annotated video, as an annotation file names it, before anything was looked at.
+
+    Attributes:
+        id: unique within the dataset, stable, printable; names the video in every table.
+        path: posix path relative to the source root, already checked by `labels.safe_path`.
+        labels: class indices, 0-based; one for single-label sets, empty where the list gives none.
+        splits: names of the splits it belongs to, such as `("train",)` or `("train1", "test2", "test3")`.
+        start_s, end_s: the part of the file that is the video, or None for the whole of it.
+    """
+
+    id: str
+    path: str
+    labels: tuple[int, ...]
+    splits: tuple[str, ...]
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What the annotation files of a dataset say: videos in file order and the class names by index."""
+
+    rows: tuple[VideoRow, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What probing found in a source file.
+
+    Attributes:
+        width, height: stored size in pixels, before rotation and aspect correction.
+        rotation: degrees counter-clockwise by which a player turns the picture: 0, 90, 180 or 270.
+        sample_aspect_ratio: width of a pixel over its height (1 where unknown).
+        fps: average frame rate as the container states it; 0 where it states none.
+        header_frames: frames the container promises, None where it does not say. Never trusted.
+        duration_s: video stream duration, None where unknown. Never trusted.
+        stream: index among the file's video streams.
+    """
+
+    width: int
+    height: int
+    rotation: int
+    sample_aspect_ratio: Fraction
+    fps: Fraction
+    header_frames: int | None
+    duration_s: float | None
+    codec: str
+    pixel_format: str
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedVideo:
+    """A stored video: the unit that shards hold and decoders read.
+
+    Attributes:
+        data: an MP4 file (`h264`) or concatenated JPEG files (`jpeg`).
+        encoding: `h264` or `jpeg`.
+        frames: number of frames, counted by decoding, never from a header.
+        height, width: pixels, both even.
+        fps: average frame rate.
+        offsets: `jpeg` only: `frames + 1` byte positions, the last being `len(data)`.
+    """
+
+    data: bytes
+    encoding: str
+    frames: int
+    height: int
+    width: int
+    fps: Fraction
+    offsets: tuple[int, ...] | None = None

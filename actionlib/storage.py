@@ -1,0 +1,398 @@
+"""Objects by URI: a local path or `s3://bucket/key`, with the few guarantees the rest is built on.
+
+Writes are whole-object and atomic: a reader sees the old object or the new one. `create` and `swap` are
+conditional, so that one of two racing writers wins and the other knows. S3 goes through s3fs; its endpoint,
+region and keys come from the standard AWS variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, ...) or the
+machine's role, never from code. Parquet and Ray Train use pyarrow's own S3 client, see `arrow_filesystem`.
+
+S3 offers no atomic update across keys, so every commit in this project is one conditional write of one object
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). Local directories get the same
+behaviour from hard links and renames, and keep older versions of swapped objects under `.versions/`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import posixpath
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actionlib.errors import ConflictError, LocationError
+
+if TYPE_CHECKING:
+    import s3fs
+    from pyarrow.fs import FileSystem
+
+_KEPT = ".versions"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an object, newest first in `versions`."""
+
+    id: str
+    modified: str  # ISO 8601, UTC
+    size_bytes: int
+    current: bool
+
+
+def is_s3(uri: str) -> bool:
+    return uri.startswith("s3://")
+
+
+def check_uri(uri: str, flag: str) -> str:
+    """Return `uri` without a trailing slash.
+
+    Raises:
+        LocationError: for a scheme other than `s3://`, an empty value or a bucket without a name.
+    """
+    if not uri:
+        raise LocationError(f"{flag} is empty; give a local path or s3://bucket/prefix")
+    if "://" in uri and not is_s3(uri):
+        raise LocationError(f"{flag} {uri}: only local paths and s3:// locations are supported")
+    if is_s3(uri) and len(uri[5:].split("/", 1)[0]) < 3:
+        raise LocationError(f"{flag} {uri}: a bucket name has at least 3 characters")
+    return uri.rstrip("/") if is_s3(uri) else str(Path(uri).expanduser().absolute())
+
+
+def join(uri: str, *parts: str) -> str:
+    return posixpath.join(uri.rstrip("/"), *parts)
+
+
+def read(uri: str) -> bytes:
+    """Raises FileNotFoundError where nothing is there."""
+    if is_s3(uri):
+        data: bytes = _s3().cat_file(uri)
+        return data
+    return Path(uri).read_bytes()
+
+
+def write(uri: str, data: bytes) -> None:
+    """Write the whole object, replacing what is there."""
+    if is_s3(uri):
+        _s3().pipe_file(uri, data)
+        return
+    path = Path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(_temporary(path, data), path)
+
+
+def create(uri: str, data: bytes) -> bool:
+    """Write the object if nothing is there. Returns False, having changed nothing, where something is."""
+    if is_s3(uri):
+        return _conditional_put(uri, data, IfNoneMatch="*") is not None
+    path = Path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path, data)
+    try:
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+
+
+def read_tagged(uri: str) -> tuple[bytes, str]:
+    """The object and a tag of its content, for `swap`. Raises FileNotFoundError."""
+    if is_s3(uri):
+        bucket, key = _split(uri)
+        reply = _s3().call_s3("get_object", Bucket=bucket, Key=key)
+        return _s3_body(reply["Body"]), str(reply["ETag"])
+    data = Path(uri).read_bytes()
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def swap(uri: str, data: bytes, expected: str | None) -> str:
+    """Replace the object only if it still has tag `expected` (None: only if it is absent); return the new tag.
+
+    The object that was there stays readable through `versions` (on S3 in a versioned bucket).
+
+    Raises:
+        ConflictError: somebody else changed it since.
+    """
+    if is_s3(uri):
+        condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
+        tag = _conditional_put(uri, data, **condition)
+        if tag is None:
+            raise ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
+        return tag
+    path = Path(uri)
+    current = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    if current != expected:
+        raise ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
+    kept = path.parent / _KEPT / path.name
+    kept.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(p.name) for p in kept.iterdir()), default=0)
+    while not create(str(kept / f"{number:09d}"), data):  # claims the number; a racing writer takes the next
+        number += 1
+    os.replace(_temporary(path, data), path)
+    return hashlib.sha256(data).hexdigest()
+
+
+def versions(uri: str) -> list[Version]:
+    """Versions of an object, newest first, without delete markers."""
+    if is_s3(uri):
+        bucket, key = _split(uri)
+        found, page = [], {}
+        while True:  # S3 lists the versions of a key newest first
+            reply = _s3().call_s3("list_object_versions", Bucket=bucket, Prefix=key, **page)
+            found += [v for v in reply.get("Versions", []) if v["Key"] == key]
+            if not reply.get("IsTruncated"):
+                break
+            page = {"KeyMarker": reply["NextKeyMarker"], "VersionIdMarker": reply["NextVersionIdMarker"]}
+        return [
+            Version(v["VersionId"], v["LastModified"].isoformat(timespec="seconds"), v["Size"], v["IsLatest"])
+            for v in found
+        ]
+    path = Path(uri)
+    kept = sorted((path.parent / _KEPT / path.name).glob("*"), reverse=True)
+    return [
+        Version(p.name, _iso(p.stat().st_mtime), p.stat().st_size, current=i == 0) for i, p in enumerate(kept)
+    ]
+
+
+def read_version(uri: str, version_id: str) -> bytes:
+    """Raises LocationError where that version does not exist."""
+    if is_s3(uri):
+        bucket, key = _split(uri)
+        try:
+            reply = _s3().call_s3("get_object", Bucket=bucket, Key=key, VersionId=version_id)
+        except OSError as error:
+            raise LocationError(f"{uri} has no version {version_id}") from error
+        return _s3_body(reply["Body"])
+    path = Path(uri)
+    try:
+        return (path.parent / _KEPT / path.name / Path(version_id).name).read_bytes()
+    except FileNotFoundError as error:
+        raise LocationError(f"{uri} has no version {version_id}") from error
+
+
+def exists(uri: str) -> bool:
+    return size_bytes(uri) is not None
+
+
+def size_bytes(uri: str) -> int | None:
+    """Size of the object, None where there is none."""
+    if is_s3(uri):
+        try:
+            info = _s3().info(uri)
+        except FileNotFoundError:
+            return None
+        return int(info["size"]) if info["type"] == "file" else None
+    path = Path(uri)
+    return path.stat().st_size if path.is_file() else None
+
+
+def listing(uri: str) -> dict[str, int]:
+    """Every object below `uri`: relative posix path to size in bytes, sorted. Empty where nothing is there.
+
+    Symbolic links that lead out of a local root are left out: a data set cannot reach beyond its folder.
+    """
+    if is_s3(uri):
+        root = uri[5:].rstrip("/") + "/"
+        found = _s3().find(uri, detail=True)
+        pairs = ((k[len(root) :], int(v["size"])) for k, v in found.items() if k.startswith(root))
+        return dict(sorted((name, size) for name, size in pairs if name and not name.endswith("/")))
+    root_path = Path(uri).resolve()
+    pairs_local = []
+    for folder, folders, names in os.walk(root_path, followlinks=True):
+        here = Path(folder).resolve()
+        folders[:] = [f for f in folders if f != _KEPT and not here.is_relative_to((here / f).resolve())]  # no loops
+        if not here.is_relative_to(root_path):
+            folders.clear()
+            continue
+        for name in names:
+            path = Path(folder, name)
+            if path.resolve().is_relative_to(root_path) and path.is_file():
+                pairs_local.append((path.relative_to(root_path).as_posix(), path.stat().st_size))
+    return dict(sorted(pairs_local))
+
+
+def delete(uri: str) -> None:
+    """Remove the object; in a versioned bucket its older versions stay. Nothing there is not an error."""
+    if is_s3(uri):
+        bucket, key = _split(uri)
+        _s3().call_s3("delete_object", Bucket=bucket, Key=key)
+    else:
+        Path(uri).unlink(missing_ok=True)
+
+
+def upload(local: Path, uri: str) -> None:
+    """Copy a finished local file to `uri` in one atomic step (multipart where large)."""
+    if is_s3(uri):
+        _s3().put_file(str(local), uri)
+        return
+    path = Path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".upload-")
+    os.close(handle)
+    shutil.copyfile(local, temporary)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def download(uri: str, local: Path) -> None:
+    """Copy the object to a local file. Raises FileNotFoundError."""
+    if is_s3(uri):
+        _s3().get_file(uri, str(local))
+    else:
+        shutil.copyfile(uri, local)
+
+
+def arrow_filesystem(uri: str) -> tuple[FileSystem, str]:
+    """pyarrow's filesystem for `uri` and the path inside it, with timeouts and retries set.
+
+    Not cached in a module: a live pyarrow S3 filesystem can keep Python from exiting (arrow#50188).
+    """
+    from pyarrow import fs
+
+    if not is_s3(uri):
+        return fs.LocalFileSystem(), uri
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    scheme, _, host = (endpoint or "").rpartition("://")
+    filesystem = fs.S3FileSystem(
+        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        endpoint_override=host or None,
+        scheme=scheme or "https",
+        connect_timeout=10,
+        request_timeout=60,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=8),
+    )
+    return filesystem, uri[5:]
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# --- checks before a job starts ---------------------------------------------------------------------------
+
+
+def check_readable(uri: str, flag: str) -> None:
+    """Raises LocationError unless something is there."""
+    if is_s3(uri):
+        _check_bucket(uri, flag)
+        if not _s3().exists(uri):
+            raise LocationError(f"{flag} {uri}: nothing is there")
+    elif not Path(uri).exists():
+        raise LocationError(f"{flag} {uri}: no such file or folder")
+
+
+def check_writable(uri: str, flag: str) -> None:
+    """Write and remove a probe object. Raises LocationError with the cause."""
+    if is_s3(uri):
+        _check_bucket(uri, flag)
+    probe = join(uri, f".write-probe-{os.getpid()}")
+    try:
+        write(probe, b"probe")
+        delete(probe)
+    except OSError as error:
+        raise LocationError(f"{flag} {uri}: cannot write there: {error}") from error
+
+
+def check_versioned(uri: str, flag: str) -> None:
+    """Raises LocationError unless the bucket keeps versions. A local folder keeps them by itself."""
+    if not is_s3(uri):
+        return
+    _check_bucket(uri, flag)
+    bucket, _ = _split(uri)
+    status = _s3().call_s3("get_bucket_versioning", Bucket=bucket).get("Status", "never enabled")
+    if status != "Enabled":
+        raise LocationError(
+            f"{flag} {uri}: bucket {bucket} is not versioned (status: {status}), so a damaged or deleted checkpoint "
+            f"could not be brought back. Turn it on with\n  aws s3api put-bucket-versioning --bucket {bucket} "
+            "--versioning-configuration Status=Enabled"
+        )
+
+
+def _check_bucket(uri: str, flag: str) -> None:
+    bucket, _ = _split(uri)
+    try:
+        _s3().call_s3("head_bucket", Bucket=bucket)
+    except FileNotFoundError as error:
+        raise LocationError(
+            f"{flag} {uri}: bucket {bucket} does not exist; create it with\n  aws s3api create-bucket --bucket {bucket}"
+        ) from error
+    except PermissionError as error:
+        raise LocationError(f"{flag} {uri}: access to bucket {bucket} was refused: {error}") from error
+    except Exception as error:  # no keys, no endpoint, no network: botocore has no common base for these
+        raise LocationError(
+            f"{flag} {uri}: cannot reach bucket {bucket}: {type(error).__name__}: {error}. Keys and endpoint come from "
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL, or the machine's role"
+        ) from error
+
+
+# --- inside -----------------------------------------------------------------------------------------------
+
+
+def _s3() -> s3fs.S3FileSystem:
+    return _s3_of_process(os.getpid(), os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+
+
+@functools.lru_cache(maxsize=4)
+def _s3_of_process(pid: int, endpoint: str | None) -> s3fs.S3FileSystem:
+    """s3fs runs an event loop in a thread, which a forked child does not have: one instance per process."""
+    import s3fs
+
+    return s3fs.S3FileSystem(
+        endpoint_url=endpoint,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        config_kwargs={
+            "connect_timeout": 10,
+            "read_timeout": 60,
+            "retries": {"max_attempts": 8, "mode": "standard"},
+        },
+    )
+
+
+def _conditional_put(uri: str, data: bytes, **condition: str) -> str | None:
+    """PUT under a condition; the new ETag, or None where the condition did not hold (412) or a race was on (409)."""
+    bucket, key = _split(uri)
+    try:
+        return str(_s3().call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
+    except Exception as error:
+        cause: Any = error if hasattr(error, "response") else error.__cause__
+        code = getattr(cause, "response", {}).get("Error", {}).get("Code", "")
+        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409") or (
+            code in ("NoSuchKey", "404") and "IfMatch" in condition
+        ):
+            return None
+        raise
+
+
+def _s3_body(body: Any) -> bytes:
+    import fsspec.asyn
+
+    async def whole() -> bytes:
+        data: bytes = await body.read()
+        return data
+
+    result: bytes = fsspec.asyn.sync(_s3().loop, whole)
+    return result
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri[5:].partition("/")
+    return bucket, key
+
+
+def _temporary(path: Path, data: bytes) -> str:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".write-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    os.chmod(name, 0o644)
+    return name
+
+
+def _iso(timestamp: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,100 @@
+"""Storage promises, the same on a local folder and on a real S3 endpoint."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from actionlib import storage
+from actionlib.errors import ConflictError, LocationError
+from pipelines import local_s3
+
+
+@pytest.fixture(params=["local", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "root") if request.param == "local" else request.getfixturevalue("bucket") + "/root"
+
+
+def test_objects_come_back_as_written(root: str, tmp_path: Path) -> None:
+    storage.write(f"{root}/a/b.bin", b"one")
+    storage.write(f"{root}/a/b.bin", b"two")
+    local = tmp_path / "big"
+    local.write_bytes(b"x" * 3_000_000)
+    storage.upload(local, f"{root}/c")
+    storage.download(f"{root}/c", tmp_path / "back")
+    assert storage.read(f"{root}/a/b.bin") == b"two"
+    assert (tmp_path / "back").read_bytes() == local.read_bytes()
+    assert storage.listing(root) == {"a/b.bin": 3, "c": 3_000_000}
+    assert storage.size_bytes(f"{root}/c") == 3_000_000
+    storage.delete(f"{root}/c")
+    storage.delete(f"{root}/c")
+    assert not storage.exists(f"{root}/c") and not storage.exists(f"{root}/a")
+    assert storage.listing(f"{root}/nothing") == {}
+    with pytest.raises(FileNotFoundError):
+        storage.read(f"{root}/c")
+
+
+def test_one_of_many_creators_wins(root: str) -> None:
+    wins: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def race(number: int) -> None:
+        barrier.wait()
+        if storage.create(f"{root}/commit.json", str(number).encode()):
+            wins.append(number)
+
+    threads = [threading.Thread(target=race, args=(i,)) for i in range(8)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert len(wins) == 1
+    assert storage.read(f"{root}/commit.json") == str(wins[0]).encode()
+
+
+def test_swap_refuses_a_stale_tag_and_keeps_versions(root: str) -> None:
+    uri = f"{root}/latest.json"
+    first = storage.swap(uri, b"1", None)
+    storage.swap(uri, b"2", first)
+    with pytest.raises(ConflictError, match="started twice"):
+        storage.swap(uri, b"3", first)
+    with pytest.raises(ConflictError):
+        storage.swap(uri, b"3", None)
+    data, tag = storage.read_tagged(uri)
+    assert data == b"2"
+    storage.swap(uri, b"4", tag)
+    found = storage.versions(uri)
+    assert [storage.read_version(uri, v.id) for v in found] == [b"4", b"2", b"1"]
+    assert [v.current for v in found] == [True, False, False]
+    with pytest.raises(LocationError, match="no version"):
+        storage.read_version(uri, "000000099")
+
+
+def test_checks_name_flag_location_and_cure(bucket: str, tmp_path: Path) -> None:
+    storage.check_writable(bucket + "/x", "--output")
+    storage.check_versioned(bucket, "--checkpoints")
+    local_s3.create_bucket("plain-bucket", versioned=False)
+    with pytest.raises(LocationError, match=r"--checkpoints s3://plain-bucket.*\n.*put-bucket-versioning"):
+        storage.check_versioned("s3://plain-bucket", "--checkpoints")
+    with pytest.raises(LocationError, match="does not exist"):
+        storage.check_writable("s3://no-such-bucket/x", "--output")
+    with pytest.raises(LocationError, match="nothing is there"):
+        storage.check_readable(bucket + "/empty", "--source")
+    with pytest.raises(LocationError, match="no such file"):
+        storage.check_readable(str(tmp_path / "absent"), "--source")
+    with pytest.raises(LocationError, match="only local paths"):
+        storage.check_uri("gs://bucket", "--source")
+
+
+def test_listing_does_not_follow_links_out_of_the_root(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.mp4").write_bytes(b"s")
+    root = tmp_path / "root"
+    (root / "real").mkdir(parents=True)
+    (root / "real" / "a.mp4").write_bytes(b"a")
+    (root / "link").symlink_to(outside)
+    (root / "file.mp4").symlink_to(outside / "secret.mp4")
+    (root / "inside").symlink_to(root / "real")
+    (root / "real" / "loop").symlink_to(root)
+    assert set(storage.listing(str(root))) == {"inside/a.mp4", "real/a.mp4"}
