@@ -1,0 +1,285 @@
+"""Reading a stored dataset: `_dataset.json`, the manifest it names, and single videos out of its shards.
+
+Layout below the dataset's root, a local folder or `s3://bucket/prefix`:
+
+- `_dataset.json`: written last and never changed. Schema version, name, resize and encoding with the encoder's
+  settings, class names, per split counts, and path, rows, bytes and sha256 of the manifest and of every shard.
+  Without it there is no dataset.
+- `manifest.parquet`: one row per annotated video, stored or not, columns in `MANIFEST`.
+- `rgb/part-NNNNN-<hash>.parquet`: the videos, see `actionlib.shards`.
+
+Nothing here is executed or unpickled: JSON and Parquet with plain column types only.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from actionlib import shards, storage
+from actionlib.errors import InputError, LabelError, LocationError, ShardError
+from actionlib.samples import EncodedVideo
+
+SCHEMA_VERSION = 1
+DATASET = "_dataset.json"
+
+MANIFEST = pa.schema(
+    [
+        ("id", pa.string()),
+        ("path", pa.string()),  # relative to the source root
+        ("labels", pa.list_(pa.int32())),
+        ("splits", pa.list_(pa.string())),
+        ("start_s", pa.float64()),  # null: from the beginning
+        ("end_s", pa.float64()),  # null: to the end
+        ("status", pa.string()),  # stored, rejected or missing
+        ("stage", pa.string()),  # rejected only: fetch, probe, transcode or verify
+        ("reason", pa.string()),  # rejected only
+        ("note", pa.string()),  # stored, but something about the source was odd
+        ("frames", pa.int32()),  # counted by decoding what is stored
+        ("fps_num", pa.int64()),
+        ("fps_den", pa.int64()),
+        ("source_width", pa.int32()),
+        ("source_height", pa.int32()),
+        ("rotation", pa.int32()),
+        ("sar_num", pa.int64()),
+        ("sar_den", pa.int64()),
+        ("codec", pa.string()),
+        ("header_frames", pa.int64()),
+        ("source_sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),  # shards.video_sha256 of the row
+        ("shard", pa.string()),  # path relative to the dataset's root
+        ("shard_row", pa.int32()),
+    ]
+)
+
+_OPEN_SHARDS = 128  # footers kept per process, about 50 KB each
+
+
+class Dataset:
+    """A stored dataset, opened for reading. Pickles small; a loader process reads the manifest again itself.
+
+    Attributes:
+        uri: the root. name: of the data set. version: 12 hex digits that name exactly this content.
+        classes: class names by label. resize, encoding: how the videos were stored.
+        document: the whole of `_dataset.json`.
+    """
+
+    def __init__(self, uri: str, document: dict[str, Any], version: str) -> None:
+        self.uri = uri
+        self.document = document
+        self.version = version
+        self._files: OrderedDict[str, pq.ParquetFile] = OrderedDict()
+        self._filesystem: Any = None
+        self._pid = os.getpid()
+
+    @classmethod
+    def open(cls, uri: str) -> Dataset:
+        """Open the dataset at `uri`, a path or `s3://`, and check its manifest.
+
+        Raises:
+            LocationError: no finished dataset is there.
+            ShardError: `_dataset.json` or the manifest is damaged, or of another schema version.
+        """
+        uri = storage.check_uri(uri, "--data")
+        try:
+            text = storage.read(storage.join(uri, DATASET))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise LocationError(
+                f"{uri}: no dataset is there ({DATASET} is missing); if its preprocessing was stopped, run the same "
+                "command again"
+            ) from error
+        dataset = cls(uri, _parse(text, uri), hashlib.sha256(text).hexdigest()[:12])
+        dataset._table  # noqa: B018  read and checked now, so that a damaged manifest shows at once
+        return dataset
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[str, dict[str, Any], str]]:
+        return type(self), (self.uri, self.document, self.version)
+
+    @property
+    def name(self) -> str:
+        return str(self.document["name"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.document["classes"])
+
+    @property
+    def resize(self) -> str:
+        return str(self.document["resize"])
+
+    @property
+    def encoding(self) -> str:
+        return str(self.document["encoding"])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, sorted."""
+        return tuple(sorted(self.document["splits"]))
+
+    def __len__(self) -> int:
+        """Rows of the manifest: stored, rejected and missing."""
+        return int(self._table.num_rows)
+
+    def counts(self, split: str) -> dict[str, int]:
+        """`nominal`, `stored`, `rejected` and `missing` videos of the split. Raises InputError for an unknown one."""
+        return dict(self.document["splits"][self._known(split)])
+
+    def nominal(self, split: str) -> int:
+        """How many videos the annotation files list for the split: the N of "n of N"."""
+        return self.counts(split)["nominal"]
+
+    def indices(self, split: str) -> npt.NDArray[np.int64]:
+        """Manifest rows of the split that are stored, ascending, int64 (n,)."""
+        self._known(split)
+        column = self._table.column("splits").combine_chunks()
+        parents = pc.list_parent_indices(column).to_numpy()
+        members = parents[pc.equal(pc.list_flatten(column), pa.scalar(split)).to_numpy(zero_copy_only=False)]
+        stored = pc.equal(self._table.column("status"), pa.scalar("stored")).to_numpy()
+        chosen = np.unique(members.astype(np.int64))
+        result: npt.NDArray[np.int64] = chosen[stored[chosen]]
+        return result
+
+    def labels(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The label of each manifest row, int64 (n,).
+
+        Raises:
+            LabelError: a row has no label (a test list without them) or several.
+        """
+        column = self._table.column("labels").take(np.asarray(indices, np.int64)).combine_chunks()
+        wrong = np.flatnonzero(pc.list_value_length(column).to_numpy() != 1)
+        if wrong.size:
+            row = self.row(int(indices[wrong[0]]))
+            raise LabelError(f"{self.uri}: {row['id']} has {len(row['labels'])} labels where one is needed")
+        return pc.list_flatten(column).to_numpy().astype(np.int64)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One manifest row as plain values, keys as in `MANIFEST`, and `fps` as a fraction (None if not stored)."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.uri}: row {index} of {len(self)}")
+        row: dict[str, Any] = self._table.slice(index, 1).to_pylist()[0]
+        row["fps"] = Fraction(row["fps_num"], row["fps_den"]) if row["fps_num"] is not None else None
+        return row
+
+    def read(self, index: int) -> EncodedVideo:
+        """Read one stored video by one range read and check its bytes against the manifest.
+
+        Raises:
+            ShardError: the row is not stored, or its shard is gone or damaged.
+        """
+        row = self.row(index)
+        if row["status"] != "stored":
+            raise ShardError(
+                f"{self.uri}: video {row['id']} (row {index}) is {row['status']}; read rows of indices()"
+            )
+        where = storage.join(self.uri, row["shard"])
+        data, offsets = shards.read_row(self._shard(row["shard"]), row["shard_row"], where)
+        if shards.video_sha256(data, offsets) != row["sha256"]:
+            raise ShardError(
+                f"{where}: the bytes of video {row['id']} (row {row['shard_row']}) are not those that were stored; "
+                f"`Dataset.open({self.uri!r}).verify()` lists every damaged shard. Restore them from an older version of "
+                "the bucket, or preprocess again to a new --output"
+            )
+        return EncodedVideo(
+            data, self.encoding, row["frames"], row["height"], row["width"], row["fps"], offsets
+        )
+
+    def verify(self) -> None:
+        """Read every shard whole and compare size and sha256 with `_dataset.json`.
+
+        Raises:
+            ShardError: names every shard that is missing or differs.
+        """
+        damaged = [entry["path"] for entry in self.document["shards"] if not self._is_intact(entry)]
+        if damaged:
+            raise ShardError(
+                f"{self.uri}: {len(damaged)} of {len(self.document['shards'])} shards are missing or damaged: "
+                f"{', '.join(damaged)}. Restore them from an older version of the bucket, or preprocess again to a new "
+                "--output"
+            )
+
+    def _is_intact(self, entry: dict[str, Any]) -> bool:
+        filesystem, root = storage.arrow_filesystem(self.uri)
+        digest, size = hashlib.sha256(), 0
+        try:
+            with filesystem.open_input_stream(storage.join(root, entry["path"])) as stream:
+                while chunk := stream.read(1 << 20):
+                    digest.update(chunk)
+                    size += len(chunk)
+        except FileNotFoundError:
+            return False
+        return (size, digest.hexdigest()) == (entry["bytes"], entry["sha256"])
+
+    def _known(self, split: str) -> str:
+        if split not in self.document["splits"]:
+            raise InputError(f"{self.uri}: no split {split!r}; it has {', '.join(self.splits)}")
+        return split
+
+    @functools.cached_property
+    def _table(self) -> pa.Table:
+        """The manifest, after its hash was found right."""
+        entry = self.document["manifest"]
+        where = storage.join(self.uri, entry["path"])
+        try:
+            data = storage.read(where)
+        except FileNotFoundError as error:
+            raise ShardError(f"{where}: the manifest is gone; restore it from an older version") from error
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise ShardError(
+                f"{where}: the manifest is not the one {DATASET} names; restore it from an older version"
+            )
+        file = pq.ParquetFile(pa.BufferReader(data))
+        shards.refuse_foreign_columns(file.schema_arrow, MANIFEST, where)
+        return file.read(use_threads=False).combine_chunks()
+
+    def _shard(self, path: str) -> pq.ParquetFile:
+        """An open shard from a small cache that belongs to this process.
+
+        A forked child starts its own: file positions and pyarrow's S3 threads do not survive a fork.
+        """
+        if self._filesystem is None or self._pid != os.getpid():
+            self._files, self._pid = OrderedDict(), os.getpid()
+            self._filesystem = storage.arrow_filesystem(self.uri)
+        if path in self._files:
+            self._files.move_to_end(path)
+        else:
+            filesystem, root = self._filesystem
+            self._files[path] = shards.open_shard(filesystem, storage.join(root, path), self.encoding)
+            if len(self._files) > _OPEN_SHARDS:
+                self._files.popitem(last=False)[1].close()
+        return self._files[path]
+
+
+def _parse(text: bytes, uri: str) -> dict[str, Any]:
+    where = storage.join(uri, DATASET)
+    try:
+        document = json.loads(text)
+        version = document["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{where}: damaged ({error}); restore it from an older version") from error
+    if version != SCHEMA_VERSION:
+        raise ShardError(
+            f"{where}: schema version {version}, this program reads {SCHEMA_VERSION}; use the program that wrote it, or "
+            "preprocess again to a new --output"
+        )
+    missing = {"name", "classes", "resize", "encoding", "splits", "manifest", "shards"} - set(document)
+    if missing:
+        raise ShardError(
+            f"{where}: damaged (no {', '.join(sorted(missing))}); restore it from an older version"
+        )
+    parsed: dict[str, Any] = document
+    return parsed

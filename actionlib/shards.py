@@ -1,0 +1,166 @@
+"""The shard format: a Parquet file with one encoded video a row and one row a row group.
+
+Columns: `id` string, `labels` list<int32>, `frames` int32, `fps_num`, `fps_den` int64, `height`, `width` int32,
+`video` large_binary (an MP4 file, or concatenated JPEG files) and, for `jpeg`, `offsets` list<int64> with
+`frames + 1` byte positions in `video`. Nothing is compressed and no statistics are kept, because the bytes are
+compressed video already; with one row a row group one video is one range read. `large_binary` because 32-bit
+offsets overflow at 2 GiB (ray#48042). The same rows always give the same bytes.
+
+A shard is written on a local disk, read back and hashed before it is uploaded whole, since a stream that fails
+half way can leave a truncated object that looks like a finished one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from actionlib import storage
+from actionlib.errors import ShardError
+from actionlib.samples import EncodedVideo
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A finished shard file: what a reader must find at `path`, which is relative to the dataset's root."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def schema(encoding: str) -> pa.Schema:
+    """The columns of a shard with encoding `h264` or `jpeg`."""
+    fields = [
+        ("id", pa.string()),
+        ("labels", pa.list_(pa.int32())),
+        ("frames", pa.int32()),
+        ("fps_num", pa.int64()),
+        ("fps_den", pa.int64()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("video", pa.large_binary()),
+    ]
+    if encoding == "jpeg":
+        fields.append(("offsets", pa.list_(pa.int64())))
+    return pa.schema(fields)
+
+
+class ShardWriter:
+    """Write videos one by one into a local Parquet file; memory holds one video at a time."""
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path = path
+        self._schema = schema(encoding)
+        self._rows = 0
+        self._writer = pq.ParquetWriter(
+            path, self._schema, compression="none", use_dictionary=False, write_statistics=False
+        )
+
+    def append(self, id: str, labels: Sequence[int], video: EncodedVideo) -> int:
+        """Add one row; returns its number in the shard."""
+        row = {
+            "id": id,
+            "labels": list(labels),
+            "frames": video.frames,
+            "fps_num": video.fps.numerator,
+            "fps_den": video.fps.denominator,
+            "height": video.height,
+            "width": video.width,
+            "video": video.data,
+            "offsets": video.offsets,
+        }
+        columns = [pa.array([row[field.name]], field.type) for field in self._schema]
+        self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=1)
+        self._rows += 1
+        return self._rows - 1
+
+    def finish(self, path_in_dataset: str) -> Shard:
+        """Close the file, read its footer back and hash it.
+
+        Raises:
+            ShardError: the file on disk is not what was written (a full or failing disk).
+        """
+        self._writer.close()
+        metadata = pq.read_metadata(self._path)
+        if metadata.num_rows != self._rows or metadata.num_row_groups != self._rows:
+            raise ShardError(
+                f"{self._path}: wrote {self._rows} rows and read {metadata.num_rows} back; check the disk"
+            )
+        return Shard(path_in_dataset, self._rows, self._path.stat().st_size, storage.sha256_file(self._path))
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+
+def video_sha256(data: bytes, offsets: Sequence[int] | None) -> str:
+    """Hash of one stored video: its bytes, then for `jpeg` the offsets as little-endian int64."""
+    digest = hashlib.sha256(data)
+    if offsets is not None:
+        digest.update(np.asarray(offsets, "<i8").tobytes())
+    return digest.hexdigest()
+
+
+def open_shard(filesystem: FileSystem, path: str, encoding: str) -> pq.ParquetFile:
+    """Open a shard for reading rows; only its footer is read now.
+
+    Raises:
+        ShardError: nothing is there, it is no Parquet file, or its columns are not those of a shard. Other
+            column types are refused, Arrow extension types above all: some of them unpickle what they hold.
+    """
+    try:
+        file = pq.ParquetFile(path, filesystem=filesystem, pre_buffer=False)
+        found = file.schema_arrow
+    except FileNotFoundError as error:
+        raise ShardError(
+            f"{path}: the shard is gone; restore it or preprocess again to a new --output"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise ShardError(f"{path}: cannot be opened as a shard: {error}") from error
+    refuse_foreign_columns(found, schema(encoding), path)
+    return file
+
+
+def refuse_foreign_columns(found: pa.Schema, expected: pa.Schema, where: str) -> None:
+    """Raises ShardError unless `found` has exactly the columns and plain types of `expected`."""
+    extended = any(b"ARROW:extension:name" in (field.metadata or {}) for field in found)
+    if extended or not found.equals(expected):
+        columns = ", ".join(f"{field.name} {field.type}" for field in found)
+        raise ShardError(
+            f"{where}: its columns are not this format's ({columns}); it was not written by this project"
+        )
+
+
+def read_row(file: pq.ParquetFile, row: int, where: str) -> tuple[bytes, tuple[int, ...] | None]:
+    """Video bytes and, for `jpeg`, offsets of one row; nothing else of the shard is read.
+
+    Raises:
+        ShardError: the row is not there or its pages are damaged.
+    """
+    names = [name for name in ("video", "offsets") if name in file.schema_arrow.names]
+    try:
+        table = file.read_row_group(row, columns=names, use_threads=False)
+        data = table.column("video")[0].as_py()
+        offsets = tuple(table.column("offsets")[0].as_py()) if "offsets" in names else None
+    except (pa.ArrowException, OSError, IndexError, TypeError) as error:
+        raise ShardError(f"{where}: row {row} cannot be read: {error}") from error
+    if not isinstance(data, bytes):
+        raise ShardError(f"{where}: row {row} holds no video")
+    return data, offsets
