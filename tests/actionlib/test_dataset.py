@@ -119,7 +119,7 @@ def test_questions_it_cannot_answer(root: str) -> None:
         data.indices("val")
     with pytest.raises(LabelError, match="e has 0 labels"):
         data.labels([0, 4])
-    with pytest.raises(ShardError, match="b .*is missing"):
+    with pytest.raises(ShardError, match=r"b .*is missing"):
         data.read(1)
     with pytest.raises(IndexError):
         data.row(6)
@@ -175,9 +175,9 @@ def test_damage_is_found(root: str) -> None:
         data.verify()
     flip(first, 200)
     second.unlink()
-    with pytest.raises(ShardError, match="1 of 2 .*part-00001"):
+    with pytest.raises(ShardError, match=r"1 of 2 .*part-00001"):
         data.verify()
-    with pytest.raises(ShardError, match="part-00001.*gone"):
+    with pytest.raises(ShardError, match=r"part-00001.*gone"):
         data.read(4)
 
 
