@@ -1,0 +1,406 @@
+"""Annotation parsers against the official files and against small wrong ones written by hand."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actionlib import labels
+from actionlib.errors import InputError, LabelError
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_bytes(text.encode())
+    return folder
+
+
+UCF = {
+    "classInd.txt": "1 Jump\r\n2 Run Fast\r\n",
+    "trainlist01.txt": "Jump/v_a.avi 1\r\nRun Fast/v b.avi 2\r\n",
+    "testlist01.txt": "Jump/v_c.avi\r\n",
+    "trainlist02.txt": "Jump/v_c.avi 1\n\n",
+    "testlist02.txt": "\ufeffJump/v_a.avi\nRun Fast/v b.avi\n",
+}
+
+
+# --- official files ---------------------------------------------------------------------------------------------
+
+
+def test_official_ucf101_lists(test_data: Path) -> None:
+    found = labels.ucf101(test_data / "ucf101" / "ucfTrainTestlist")
+    assert len(found.classes) == 101 and (found.classes[0], found.classes[100]) == ("ApplyEyeMakeup", "YoYo")
+    assert len(found.rows) == len({row.id for row in found.rows}) == 13320
+    sizes = Counter(split for row in found.rows for split in row.splits)
+    # the sizes that every paper on UCF101 gives
+    assert sizes == dict(train1=9537, test1=3783, train2=9586, test2=3734, train3=9624, test3=3696)
+    assert all(len(row.splits) == 3 for row in found.rows), "each split uses every video once"
+    listed = {row.path: row.labels for row in found.rows}
+    for path in (test_data / "ucf101" / "present.txt").read_text().split():
+        assert found.classes[listed[path][0]] == path.split("/")[0]
+
+
+def test_official_hmdb51_lists(test_data: Path) -> None:
+    found = labels.hmdb51(test_data / "hmdb51" / "testTrainMulti_7030_splits")
+    assert list(found.classes) == (test_data / "annotations" / "hmdb51_classes.txt").read_text().split()
+    assert len(found.rows) == 6766
+    sizes = Counter(split for row in found.rows for split in row.splits)
+    # 70 training and 30 test videos for each of 51 classes, by construction of the splits
+    assert sizes == {
+        f"{kind}{n}": 51 * count for n in (1, 2, 3) for kind, count in (("train", 70), ("test", 30))
+    }
+    paths = {row.path for row in found.rows}
+    with (test_data / "hmdb51" / "videos.csv").open(newline="") as file:
+        there = [row["path"].removeprefix("hmdb51_org/") for row in csv.DictReader(file)]
+    assert there and paths.issuperset(there), "brackets, + and ! in names survive"
+    assert any(not row.splits for row in found.rows), "code 0 everywhere stays a row"
+
+
+def test_official_kinetics_csv(test_data: Path) -> None:
+    folder = test_data / "annotations" / "kinetics"
+    val, test = folder / "kinetics-400_val.csv", folder / "kinetics-400_test.csv"
+    found = labels.kinetics([val, test])
+    assert list(found.classes) == (folder / "label_map_k400.txt").read_text().splitlines()
+    assert Counter(row.splits for row in found.rows) == {("val",): 19906, ("test",): 38685}
+    assert all(bool(row.labels) == (row.splits == ("val",)) for row in found.rows)
+    with val.open(newline="") as file:
+        for line, row in zip(csv.DictReader(file), found.rows, strict=False):
+            assert found.classes[row.labels[0]] == line["label"]
+            assert (
+                row.path
+                == f"{line['youtube_id']}_{int(line['time_start']):06d}_{int(line['time_end']):06d}.mp4"
+            )
+    pinned = labels.kinetics([test], classes=folder / "label_map_k400.txt")
+    assert pinned.classes == found.classes
+    with pytest.raises(LabelError, match="no label in it"):
+        labels.kinetics([test])
+    assert len(labels.kinetics([folder / "kinetics-600_val.csv"]).classes) == 600
+
+
+def test_official_label_lists(test_data: Path) -> None:
+    root = test_data / "ut-interaction"
+    folds = {path.stem: path for path in sorted((root / "leave_one_sequence_out").glob("*.txt"))}
+    found = labels.path_label_lists(folds, root / "classInd.txt")
+    assert found.classes[0] == "HandShaking" and len(found.classes) == 6
+    for row in found.rows:
+        assert (root / row.path).is_file()
+        assert Path(row.path).stem.split("_")[-1] == str(row.labels[0]), (
+            "the name of a clip ends in its class id"
+        )
+        assert len(row.splits) == 10 and sum(split.endswith("test") for split in row.splits) == 1
+
+
+def test_folder_of_real_classes(test_data: Path) -> None:
+    root = test_data / "ucf101" / "UCF-101"
+    files = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    found = labels.folder(files)
+    assert {row.path for row in found.rows} == set(files)
+    assert list(found.classes) == sorted(os.listdir(root))
+    assert all(found.classes[row.labels[0]] == row.path.split("/")[0] for row in found.rows)
+
+
+# --- small files ------------------------------------------------------------------------------------------------
+
+
+def test_ucf101_small(tmp_path: Path) -> None:
+    found = labels.ucf101(write(tmp_path, UCF))
+    assert found.classes == ("Jump", "Run Fast")
+    rows = {row.path: (row.labels, row.splits) for row in found.rows}
+    assert rows == {
+        "Jump/v_a.avi": ((0,), ("train1", "test2")),
+        "Run Fast/v b.avi": ((1,), ("train1", "test2")),
+        "Jump/v_c.avi": ((0,), ("test1", "train2")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trainlist01.txt": "Jump/v_a.avi 1\nJump/v_b.avi\n"}, r"trainlist01.txt:2: 'Jump/v_b.avi' is not"),
+        ({"trainlist01.txt": "Jump/v_a.avi 2\n"}, r"trainlist01.txt:1: number 2, but Jump is 1"),
+        ({"trainlist01.txt": "Jump/v_a.avi 0\n"}, r"trainlist01.txt:1: number 0, but Jump is 1"),
+        ({"trainlist01.txt": "Sit/v_a.avi 3\n"}, r"trainlist01.txt:1: 'Sit/v_a.avi' does not begin with"),
+        ({"trainlist01.txt": "Jump 1\n"}, r"trainlist01.txt:1: 'Jump' does not begin with"),
+        (
+            {"testlist01.txt": "Jump/v_a.avi\n"},
+            r"testlist01.txt:1: 'Jump/v_a.avi' is there already.*trainlist01.txt:1",
+        ),
+        ({"testlist01.txt": "Jump/x.avi\nJump/x.avi\n"}, r"testlist01.txt:2: 'Jump/x.avi' is there already"),
+        ({"testlist01.txt": "../x.avi\n"}, r"testlist01.txt:1: path '../x.avi' leads out"),
+        ({"trainlist03.txt": "Jump/v_a.avi 1\n"}, r"no test list for split 3"),
+        ({"classInd.txt": "1 Jump\n3 Run Fast\n"}, r"classInd.txt:2: class number 3 where 2 comes"),
+        ({"classInd.txt": "1 Jump\n2 Jump\n"}, r"classInd.txt:2: class 'Jump' is there twice"),
+        ({"classInd.txt": ""}, r"class list is empty"),
+    ],
+)
+def test_ucf101_wrong(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        labels.ucf101(write(tmp_path, UCF | change))
+
+
+def test_hmdb51_small(tmp_path: Path) -> None:
+    files = {
+        "wave_test_split1.txt": "(HQ)_a+b!!! [x].avi 1 \nb.avi 2 \nc.avi 0 \n",
+        "wave_test_split2.txt": "(HQ)_a+b!!! [x].avi 0 \nb.avi 1 \nc.avi 0 \n",
+        "brush_hair_test_split1.txt": "d.avi 2\n",
+        "brush_hair_test_split2.txt": "d.avi 1\n",
+    }
+    found = labels.hmdb51(write(tmp_path, files))
+    assert found.classes == ("brush_hair", "wave")
+    assert {row.path: (row.labels, row.splits) for row in found.rows} == {
+        "brush_hair/d.avi": ((0,), ("test1", "train2")),
+        "wave/(HQ)_a+b!!! [x].avi": ((1,), ("train1",)),
+        "wave/b.avi": ((1,), ("test1", "train2")),
+        "wave/c.avi": ((1,), ()),
+    }
+    write(tmp_path, {"wave_test_split1.txt": "a.avi 3\nb.avi\nc.avi 1\nc.avi 1\n"})
+    (tmp_path / "brush_hair_test_split2.txt").unlink()
+    with pytest.raises(LabelError) as caught:
+        labels.hmdb51(tmp_path)
+    message = str(caught.value)
+    for part in (
+        "split1.txt:1: 'a.avi 3'",
+        "split1.txt:2: 'b.avi'",
+        "split1.txt:4: 'wave/c.avi' is there already",
+    ):
+        assert part in message
+    assert "class 'brush_hair' has no list for split 2" in message
+
+
+def test_kinetics_places_of_files(tmp_path: Path) -> None:
+    text = "label,youtube_id,time_start,time_end,split,is_cc\n"
+    text += '"air drumming",--aBc_d-123,10,20,train,0\nabseiling,b,0,10,validate,1\nabseiling,c,5,15,val,0\n'
+    text += '"hurling (sport)",d,1000,1010,test,0\n"says ""hi"", waves",e,1,11,val,0\n'
+    write(
+        tmp_path,
+        {"k.csv": text, "classes.txt": 'abseiling\nair drumming\nhurling (sport)\nsays "hi", waves\nyoga\n'},
+    )
+    present = [
+        "replacement/--aBc_d-123_000010_000020.mp4",
+        "train/air_drumming/--aBc_d-123_000010_000020.mkv",
+        "b_000000_000010.mp4",
+        "val/c_000005_000015.mp4",
+        "val/c_000005_000016.mp4",
+        "readme.txt",
+    ]
+    found = labels.kinetics([tmp_path / "k.csv"], present)
+    assert found.classes == ("abseiling", "air drumming", "hurling (sport)", 'says "hi", waves')
+    assert [(row.id, row.path, row.labels, row.splits) for row in found.rows] == [
+        ("--aBc_d-123_000010_000020", "train/air_drumming/--aBc_d-123_000010_000020.mkv", (1,), ("train",)),
+        ("b_000000_000010", "b_000000_000010.mp4", (0,), ("val",)),
+        ("c_000005_000015", "val/c_000005_000015.mp4", (0,), ("val",)),
+        ("d_001000_001010", "d_001000_001010.mp4", (2,), ("test",)),
+        ("e_000001_000011", "e_000001_000011.mp4", (3,), ("val",)),
+    ]
+    assert labels.kinetics([tmp_path / "k.csv"], classes=tmp_path / "classes.txt").classes[-1] == "yoga"
+
+
+HEADER = "label,youtube_id,time_start,time_end,split\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("youtube_id,time_start,split\na,1,val\n", r"k.csv:1: the header does not name time_end"),
+        ("abseiling,a,1,11,val\n", r"k.csv:1: the header does not name"),
+        (HEADER + "x,a,1,11,val\nx,a,1,11\n", r"k.csv:3: 4 fields where the header has 5"),
+        (HEADER + "x,a,1,11,val,9\n", r"k.csv:2: 6 fields"),
+        (
+            HEADER + "x,a,1,11,val\nx,b,1,11,val\nx,a,1,11,train\n",
+            r"k.csv:4: 'a_000001_000011' is there.*k.csv:2",
+        ),
+        (HEADER + '"x,a,1,11,val\n', r"k.csv:2: not CSV"),
+        (HEADER + '"x"y,a,1,11,val\n', r"k.csv:2: not CSV"),
+        (HEADER + "x,../a,1,11,val\n", r"k.csv:2: youtube_id '../a'"),
+        (HEADER + "x,#NAME?,1,11,val\n", r"k.csv:2: youtube_id '#NAME\?'"),
+        (HEADER + "x,,1,11,val\n", r"k.csv:2: youtube_id ''"),
+        (HEADER + "x,a,11,1,val\n", r"k.csv:2: time_start '11'"),
+        (HEADER + "x,a,-1,9,val\n", r"k.csv:2: time_start '-1'"),
+        (HEADER + "x,a,nan,9,val\n", r"k.csv:2: time_start 'nan'"),
+        (HEADER + "x,a,1,11,vla\n", r"k.csv:2: split 'vla'"),
+        (HEADER + ",a,1,11,val\n", r"k.csv:2: the label is empty"),
+        (HEADER + "yoga,a,1,11,val\n", r"k.csv:2: label 'yoga' is not in"),
+        (HEADER + "x,a\x07,1,11,val\n", r"k.csv:2: control character"),
+        (HEADER + "x" * 1_000_000 + ",a,1,11,val\n", r"k.csv:2: 1000011 characters; the longest"),
+        (HEADER, r"name no video"),
+    ],
+)
+def test_kinetics_wrong(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path, {"k.csv": text, "classes.txt": "x\n"})
+    with pytest.raises(LabelError, match=message) as caught:
+        labels.kinetics([tmp_path / "k.csv"], classes=tmp_path / "classes.txt")
+    assert len(str(caught.value)) < 500, "a megabyte of input is not repeated in the message"
+
+
+def test_path_label_lists(tmp_path: Path) -> None:
+    write(
+        tmp_path, {"a.txt": "one two/x y.mp4 2\n./b//c.mp4\t1\n", "b.txt": "\ufeffb/c.mp4 1\r\nd.mp4 2\r\n"}
+    )
+    lists = {"train": tmp_path / "a.txt", "val": tmp_path / "b.txt"}
+    found = labels.path_label_lists(lists)
+    assert found.classes == ("0", "1", "2")
+    assert [(row.path, row.labels, row.splits) for row in found.rows] == [
+        ("one two/x y.mp4", (2,), ("train",)),
+        ("b/c.mp4", (1,), ("train", "val")),
+        ("d.mp4", (2,), ("val",)),
+    ]
+    for text, first in (
+        ("0 run\n1 sit down\n2 walk\n", 0),
+        ("1 run\n2 sit down\n", 1),
+        ("run\nsit down\nwalk", 0),
+    ):
+        write(tmp_path, {"classes.txt": text})
+        named = labels.path_label_lists(lists, tmp_path / "classes.txt")
+        assert named.classes[:2] == ("run", "sit down")
+        assert [row.labels[0] for row in named.rows] == [2 - first, 1 - first, 2 - first]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x.mp4\n", r"a.txt:1: 'x.mp4' is not `path label`"),
+        ("x.mp4,1\n", r"a.txt:1: 'x.mp4,1' is not `path label` with a blank"),
+        ("x.mp4 -1\n", r"a.txt:1: 'x.mp4 -1' is not"),
+        ("x.mp4 1.5\n", r"a.txt:1"),
+        ("x.mp4 jump\n", r"a.txt:1"),
+        ("x.mp4 2\n", r"a.txt:1: label 2 has no class; the class list has 0 to 1"),
+        ("x.mp4 99999999999999999999\n", r"a.txt:1"),
+        ("http://host/x.mp4 1\n", r"a.txt:1: path 'http://host/x.mp4' is a URL"),
+        ("x.mp4 1\nx.mp4 1\n", r"a.txt:2: 'x.mp4' is there already, in .*a.txt:1"),
+        ("x.mp4 1\ny.mp4 0\n", r"b.txt:1: 'y.mp4' has label \(1,\) here and \(0,\) in another list"),
+    ],
+)
+def test_path_label_lists_wrong(tmp_path: Path, text: str, message: str) -> None:
+    write(tmp_path, {"a.txt": text, "b.txt": "y.mp4 1\n", "classes.txt": "0 run\n1 sit\n"})
+    with pytest.raises(LabelError, match=message):
+        labels.path_label_lists({"a": tmp_path / "a.txt", "b": tmp_path / "b.txt"}, tmp_path / "classes.txt")
+
+
+def test_folder_layouts() -> None:
+    flat = labels.folder(
+        ["run/b.mp4", "jump/deep/a.avi", "run/a.mp4", "run/notes.txt", ".git/x", "run/._a.mp4"]
+    )
+    assert flat.classes == ("jump", "run")
+    assert [(row.path, row.labels, row.splits) for row in flat.rows] == [
+        ("jump/deep/a.avi", (0,), ("all",)),
+        ("run/a.mp4", (1,), ("all",)),
+        ("run/b.mp4", (1,), ("all",)),
+    ]
+    split = labels.folder(["train/run/a.mp4", "validation/jump/b.mp4", "test/run/c.mp4", "README.md"])
+    assert split.classes == ("jump", "run")
+    assert {row.path: row.splits[0] for row in split.rows} == {
+        "train/run/a.mp4": "train",
+        "validation/jump/b.mp4": "val",
+        "test/run/c.mp4": "test",
+    }
+    assert labels.folder(["train/a.mp4", "test/b.mp4"]).classes == ("test", "train"), (
+        "classes may be called so"
+    )
+    assert labels.folder(["a/x", "a/x.strange"]).rows[1].path == "a/x.strange", (
+        "an unknown suffix is still a row"
+    )
+    with pytest.raises(LabelError, match=r"'x.mp4' lies in no class folder"):
+        labels.folder(["x.mp4", "a/y.mp4"])
+    with pytest.raises(LabelError, match=r"control character"):
+        labels.folder(["a/y\n.mp4"])
+    with pytest.raises(LabelError, match="no video"):
+        labels.folder(["README.md"])
+
+
+def test_many_wrong_lines_are_told_together(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "".join(f"x{n}.mp4\n" for n in range(50)) + "fine.mp4 1\n"})
+    with pytest.raises(LabelError) as caught:
+        labels.path_label_lists({"a": tmp_path / "a.txt"})
+    told = str(caught.value).splitlines()
+    assert len(told) == 21 and told[-1] == "... and 30 more"
+    assert [line.split(":")[1] for line in told[:20]] == [str(number) for number in range(1, 21)]
+    assert isinstance(caught.value, InputError), "jobs end with the exit code for wrong input"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("x.mp4 1\n".encode("utf-16"), "UTF-16"),
+        ("x.mp4 1\n".encode("utf-16-le"), "UTF-16"),
+        (b"x.mp4 1\n\xff\xff.mp4 1\n", r"a.txt:2: not UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "binary"),
+        (b"", "name no video"),
+    ],
+)
+def test_files_that_are_not_text(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(LabelError, match=message):
+        labels.path_label_lists({"a": tmp_path / "a.txt"})
+
+
+def test_missing_annotations(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"none.txt: cannot read"):
+        labels.path_label_lists({"a": tmp_path / "none.txt"})
+    for parse in (labels.ucf101, labels.hmdb51):
+        with pytest.raises(LabelError, match="none"):
+            parse(tmp_path / "none")
+        write(tmp_path / "empty", {"classInd.txt": "1 a\n"})
+        with pytest.raises(LabelError, match="is it the"):
+            parse(tmp_path / "empty")
+
+
+# --- paths ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            " ",
+            "/etc/passwd",
+            "..",
+            "../a.mp4",
+            "a/../b.mp4",
+            "a/..",
+            "a\\b.mp4",
+            "..\\a.mp4",
+            "C:/a.mp4",
+        ),
+        *("a\0.mp4", "a\n.mp4", "a\x1b[2J.mp4", "a\x7f.mp4", "a\x85.mp4", "a\u2028b.mp4", "\udcff.mp4"),
+        *("http://a/b.mp4", "s3://b/k", "file:///etc/passwd", "file:/etc/passwd", "a/https://b", "//host/x"),
+        *("a/", ".", "a/.", "x" * 1025),
+    ],
+)
+def test_unsafe_paths(text: str) -> None:
+    with pytest.raises(LabelError, match=r"^list\.txt:7: path ") as caught:
+        labels.safe_path(text, "list.txt:7")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("./a//b.avi", "a/b.avi"),
+        ("(HQ)_[x] 300+_Yards!!!;#&~.avi", "(HQ)_[x] 300+_Yards!!!;#&~.avi"),
+        ("走る/12:30 ...mp4", "走る/12:30 ...mp4"),
+        ("..a/b..mp4", "..a/b..mp4"),
+    ],
+)
+def test_safe_paths(text: str, path: str) -> None:
+    assert labels.safe_path(text) == path
+
+
+@given(
+    st.text(max_size=30)
+    | st.lists(st.sampled_from(["..", ".", "", "a", "b c", "/", "\\", "C:", "://"])).map("/".join)
+)
+def test_no_path_leaves_the_root(text: str) -> None:
+    try:
+        path = labels.safe_path(text)
+    except LabelError:
+        return
+    assert os.path.normpath(os.path.join("/root", path)) == f"/root/{path}"
+    assert labels.safe_path(path) == path
