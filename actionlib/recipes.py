@@ -210,3 +210,26 @@ def _parse(text: str, kind: Any, where: str) -> Any:
 def to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values, for checkpoints and model cards."""
     return dataclasses.asdict(recipe)
+
+
+def from_dict(values: dict[str, Any]) -> Recipe:
+    """The recipe that `to_dict` described, also after a way through JSON. Raises RecipeError where it is none."""
+    recipe = _from_dict(Recipe, values)
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def _from_dict(kind: Any, values: dict[str, Any]) -> Any:
+    hints = typing.get_type_hints(kind)
+    if unknown := values.keys() - hints.keys():
+        raise RecipeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}; was it made by a newer version?")
+    return kind(
+        **{
+            name: _from_dict(hints[name], value)
+            if dataclasses.is_dataclass(hints[name])
+            else tuple(value)
+            if isinstance(value, list)
+            else value
+            for name, value in values.items()
+        }
+    )
