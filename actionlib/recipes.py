@@ -25,12 +25,14 @@ class Sampling:
     `dense`: `frames` frames, one every `stride`. `segments`: one snippet of `frames` consecutive-by-`stride`
     frames from each of `segments` equal parts (TSN, Wang et al. 2016). `uniform`: `frames` frames spread
     over the whole video (Something-Something protocols). The input has `segments * frames` frames.
+    `views`: where test clips lie; projects differ and published scores depend on it, see `sampling.py`.
     """
 
     kind: Literal["dense", "segments", "uniform"] = "dense"
     frames: int = 8
     stride: int = 8
     segments: int = 1
+    views: Literal["centres", "ends"] = "centres"
 
     def __post_init__(self) -> None:
         _require(self.frames >= 1 and self.stride >= 1 and self.segments >= 1, f"{self}: all counts are at least 1")
@@ -104,6 +106,7 @@ class Recipe:
     train_short_side_px: tuple[int, int] = (256, 256)  # random short side in this range before a `random` crop
     crop_scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # `multiscale` only
     crop_max_distort: int = 1  # `multiscale` only: how far apart the two scale indices may be
+    crop_positions: Literal[5, 13] = 5  # `multiscale` only: corners and centre, or these and eight between
     crop_area: tuple[float, float] = (0.08, 1.0)  # `random_resized` only
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)  # `random_resized` only
     flip_prob: float = 0.5
