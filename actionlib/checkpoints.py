@@ -67,7 +67,10 @@ def name_of(step: int) -> str:
 
 
 def save(
-    uri: str, model: Mapping[str, torch.Tensor], optimizer: Mapping[str, Any] | None, trainer: Mapping[str, Any]
+    uri: str,
+    model: Mapping[str, torch.Tensor],
+    optimizer: Mapping[str, Any] | None,
+    trainer: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint directory to `uri`: the files first, the manifest with their hashes last."""
     with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
@@ -76,7 +79,10 @@ def save(
 
 
 def write_files(
-    folder: Path, model: Mapping[str, torch.Tensor], optimizer: Mapping[str, Any] | None, trainer: Mapping[str, Any]
+    folder: Path,
+    model: Mapping[str, torch.Tensor],
+    optimizer: Mapping[str, Any] | None,
+    trainer: Mapping[str, Any],
 ) -> None:
     """Write the files of a checkpoint into a local folder."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}
@@ -156,16 +162,24 @@ def load_weights(uri: str) -> Checkpoint:
         target = run.target(pointer)
         if target is not None:
             return load(storage.join(uri, target["checkpoint"]))
-    raise CheckpointError(f"{uri}: neither a run (latest.json), a checkpoint (manifest.json) nor a .safetensors file")
+    raise CheckpointError(
+        f"{uri}: neither a run (latest.json), a checkpoint (manifest.json) nor a .safetensors file"
+    )
 
 
 def code_revision() -> str:
     """Version of this package and, in a git checkout, the commit: for the record, not for decisions."""
     from importlib.metadata import version
 
-    git = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True
-    ) if shutil.which("git") else None
+    git = (
+        subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
+            capture_output=True,
+            text=True,
+        )
+        if shutil.which("git")
+        else None
+    )
     commit = git.stdout.strip() if git is not None and git.returncode == 0 else ""
     return version("actionlib") + (f"+{commit}" if commit else "")
 
@@ -189,11 +203,12 @@ class Run:
             return
         before, now = json.loads(storage.read(uri)), json.loads(text)
         differing = "\n".join(
-            f"  {key}: {old} there, {new} now"
-            for key, old, new in _differences(before, now)
+            f"  {key}: {old} there, {new} now" for key, old, new in _differences(before, now)
         )
         if differing:
-            raise InputError(f"run {self.uri} exists with other settings:\n{differing}\nGive another --run name.")
+            raise InputError(
+                f"run {self.uri} exists with other settings:\n{differing}\nGive another --run name."
+            )
 
     def target(self, pointer: Pointer) -> dict[str, Any] | None:
         """What `latest` or `best` points to: `checkpoint`, `step`, `metrics`; None where nothing yet."""

@@ -120,7 +120,9 @@ def swap(uri: str, data: bytes, expected: str | None) -> str:
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
         tag = _conditional_put(uri, data, **condition)
         if tag is None:
-            raise ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
+            raise ConflictError(
+                f"{uri} was changed by another process meanwhile; is the same run started twice?"
+            )
         return tag
     path = Path(uri)
     current = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
@@ -203,7 +205,9 @@ def listing(uri: str) -> dict[str, int]:
     pairs_local = []
     for folder, folders, names in os.walk(root_path, followlinks=True):
         here = Path(folder).resolve()
-        folders[:] = [f for f in folders if f != _KEPT and not here.is_relative_to((here / f).resolve())]  # no loops
+        folders[:] = [
+            f for f in folders if f != _KEPT and not here.is_relative_to((here / f).resolve())
+        ]  # no loops
         if not here.is_relative_to(root_path):
             folders.clear()
             continue
@@ -333,7 +337,9 @@ def _check_bucket(uri: str, flag: str) -> None:
 
 
 def _s3() -> s3fs.S3FileSystem:
-    return _s3_of_process(os.getpid(), os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+    return _s3_of_process(
+        os.getpid(), os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    )
 
 
 @functools.lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ It speaks the S3 API, versioning and conditional writes included; it does not ch
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -66,7 +67,15 @@ def start(folder: Path, timeout_s: float = 60) -> Server:
     log = folder / "s3_server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)],
+            [
+                sys.executable,
+                "-c",
+                "from moto.server import main; main()",
+                "-H",
+                "127.0.0.1",
+                "-p",
+                str(port),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -77,7 +86,9 @@ def start(folder: Path, timeout_s: float = 60) -> Server:
     while not server.answers():
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise InputError(f"the embedded S3 server did not start (pip install -e .[demo]?); its log is {log}")
+            raise InputError(
+                f"the embedded S3 server did not start (pip install -e .[demo]?); its log is {log}"
+            )
         time.sleep(0.1)
     (folder / _STATE).write_text(json.dumps(asdict(server)))
     return server
@@ -94,10 +105,8 @@ def find(folder: Path) -> Server | None:
 
 def stop(server: Server) -> None:
     """End the server; its objects are gone with it."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        pass
     Path(server.folder, _STATE).unlink(missing_ok=True)
 
 

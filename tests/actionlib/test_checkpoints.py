@@ -72,7 +72,9 @@ def damage(uri: str, how: str, file: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "truncated", "flipped"])
-@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"])
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "optimizer.safetensors", "trainer.json", "manifest.json"]
+)
 def test_a_damaged_newest_is_reported_and_the_one_before_used(tmp_path: Path, how: str, file: str) -> None:
     run = Run(str(tmp_path / "run"))
     add(run, 1)

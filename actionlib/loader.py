@@ -1,0 +1,109 @@
+"""Clips by index for training and views by video for testing, from a stored dataset.
+
+What comes out depends on (seed, epoch, video) alone, never on the process that decoded it. A video that cannot be
+read stops the run with its name: the shards were verified when they were written, so this is damage, and replacing
+the sample silently would hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.utils.data
+
+from actionlib.dataset import Dataset
+from actionlib.decode import decode
+from actionlib.errors import DecodeError, ShardError
+from actionlib.sampling import train_indices, view_indices
+from actionlib.transforms import augment, views
+
+if TYPE_CHECKING:
+    from actionlib.recipes import Protocol, Recipe, Sampling
+    from actionlib.training import Sample
+
+
+class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+    """Key `(epoch, position in videos)` -> augmented uint8 clip `(C, T, h, w)` and class index."""
+
+    def __init__(self, dataset: Dataset, videos: np.ndarray, recipe: Recipe, seed: int) -> None:
+        self.dataset = dataset
+        self.videos = videos
+        self.labels = dataset.labels(videos)
+        self.recipe = recipe
+        self.seed = seed
+
+    def __getitem__(self, key: Sample) -> tuple[torch.Tensor, int]:
+        epoch, position = key
+        video = int(self.videos[position])
+        rng = np.random.default_rng([self.seed, epoch, video])
+        encoded = self.dataset.read(video)
+        indices = train_indices(encoded.frames, self.recipe.sampling, rng)
+        frames_TCHW = _decode(self.dataset, video, encoded, indices)
+        return augment(frames_TCHW, self.recipe, rng), int(self.labels[position])
+
+
+class TestViews(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+    """Position in `videos` -> all views uint8 `(clips * crops, C, T, h, w)` and class index."""
+
+    def __init__(self, dataset: Dataset, videos: np.ndarray, sampling: Sampling, protocol: Protocol) -> None:
+        self.dataset = dataset
+        self.videos = videos
+        self.labels = dataset.labels(videos)
+        self.sampling = sampling
+        self.protocol = protocol
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
+        video = int(self.videos[position])
+        encoded = self.dataset.read(video)
+        indices = view_indices(encoded.frames, self.sampling, self.protocol.clips)  # (clips, T)
+        frames = _decode(self.dataset, video, encoded, indices.reshape(-1))
+        clips = frames.view(*indices.shape, *frames.shape[1:])
+        stacked = torch.cat([views(clip_TCHW, self.protocol) for clip_TCHW in clips])
+        return stacked, int(self.labels[position])
+
+
+def _decode(dataset: Dataset, video: int, encoded: Any, indices: np.ndarray) -> torch.Tensor:
+    try:
+        return decode(encoded, indices.tolist())
+    except DecodeError as error:
+        row = dataset.row(video)
+        raise ShardError(
+            f"{dataset.uri}: video {row['id']} in {row['shard']} row {row['shard_row']} does not decode ({error}); "
+            "verify the dataset and preprocess it again where it is damaged"
+        ) from error
+
+
+class _Keys(torch.utils.data.Sampler[list[Any]]):
+    """A batch sampler that hands out given lists of keys."""
+
+    def __init__(self, keys: Iterable[list[Any]]) -> None:
+        self.keys = keys
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        return iter(self.keys)
+
+
+def batches(
+    dataset: torch.utils.data.Dataset[Any],
+    keys: Iterable[Sequence[Any]],
+    processes: int,
+    pin_memory: bool = False,
+) -> torch.utils.data.DataLoader[Any]:
+    """A loader of the samples at `keys`, one batch per list, in order.
+
+    Args:
+        processes: decoding processes; 0 decodes in this one, which must then not hold CUDA (decord#324).
+    """
+    return torch.utils.data.DataLoader(
+        dataset,
+        batch_sampler=_Keys(keys),  # type: ignore[arg-type]
+        num_workers=processes,
+        # fork would copy a process full of threads (torch, s3fs, gRPC); spawn starts clean
+        multiprocessing_context="spawn" if processes else None,
+        pin_memory=pin_memory,
+        timeout=300 if processes else 0,  # a decoder that hangs on our own shard ends the run, with a message
+        prefetch_factor=2 if processes else None,
+    )

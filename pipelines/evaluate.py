@@ -1,0 +1,290 @@
+"""Score every stored video of a split with Ray Data actors, and write scores and metrics.
+
+Videos are scored in groups that the manifest alone decides, so the numbers do not depend on how many actors there
+are. Each video is scored once; what the split names but the dataset does not hold is counted, never guessed.
+
+    <output>/scores.parquet   id, label, scores (mean over the views), one row per video in manifest order
+    <output>/metrics.json     top-1, top-5, mean class accuracy, per class; n evaluated of N; protocol, weights, data
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import ray.data
+import torch
+from actionlib.metrics import confusion_matrix, mean_class_accuracy, top_k_accuracy
+
+from actionlib import checkpoints, storage
+from actionlib.checkpoints import Checkpoint
+from actionlib.dataset import Dataset
+from actionlib.errors import CheckpointError, InputError
+from actionlib.evaluation import Scorer
+from actionlib.recipes import Protocol, Recipe, from_dict, override
+from actionlib.zoo import create_model, load_backbone, model_info
+from pipelines import cluster
+from pipelines.progress import Ticker
+from pipelines.train import VALIDATION_SPLITS
+
+_GROUPS_PER_TASK = (
+    16  # several, so that starting a task costs little; few, so that the last ones end together
+)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to score, with which weights, by which protocol."""
+
+    weights: str
+    """A run (its best checkpoint), a checkpoint or a .safetensors file: local path or s3://bucket/prefix."""
+    data: str
+    """Dataset made by a preprocess job: local path or s3://bucket/prefix."""
+    model: str | None = None
+    """Entry of the zoo; needed only where the weights do not say it."""
+    split: str | None = None
+    """Split to score (default: val, else test1, else test)."""
+    protocol: str = "default"
+    """Views as CLIPSxCROPS, such as 10x3 or 25x10 (default: what the entry was published with)."""
+    output: str | None = None
+    """Where scores.parquet and metrics.json go (default: evaluations/... beside the weights)."""
+    workers: int = 1
+    """Actors that score in parallel, one GPU or one CPU core each; the numbers do not depend on it."""
+    loaders: int | None = None
+    """Decoding processes per actor (default: 4 on a GPU; 0 on a CPU, where the actor decodes by itself)."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the actors compute; auto takes GPUs if the cluster has any."""
+    set: tuple[str, ...] = ()
+    """Changes to the recipe the weights were trained with: recipe.field=value."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one evaluation, as `metrics.json` holds them."""
+
+    output: str
+    metrics: dict[str, Any]
+    already_done: bool
+
+    def summary(self) -> str:
+        m = self.metrics
+        return (
+            f"top-1 {m['top1']:.3f}  top-5 {m['top5']:.3f}  mean class {m['mean_class']:.3f}  "
+            f"on {m['evaluated']} of {m['nominal']} videos ({m['protocol']['clips']}x{m['protocol']['crops']} views)"
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked `EvaluateConfig`: plain values, sent to every actor."""
+
+    model: str
+    weights: str
+    sha256: str
+    data: str
+    dataset_version: str
+    split: str
+    recipe: Recipe
+    protocol: Protocol
+    classes: tuple[str, ...]
+    output: str
+    nominal: int
+
+
+def check(config: EvaluateConfig) -> Plan:
+    """Find everything wrong with a configuration before Ray starts.
+
+    Raises:
+        InputError, CheckpointError: weights, model, dataset, split, class lists or protocol do not fit together.
+    """
+    weights = checkpoints.load_weights(config.weights)
+    model = config.model or weights.trainer.get("model")
+    if model is None:
+        raise InputError(f"--weights {config.weights} does not say its model; give --model")
+    if weights.trainer.get("model") not in (None, model):
+        raise InputError(f"--model {model}: {weights.uri} is a {weights.trainer['model']}")
+    trained_with = weights.trainer.get("recipe")
+    recipe = override(from_dict(trained_with) if trained_with else model_info(model).recipe, config.set)
+    dataset = Dataset.open(storage.check_uri(config.data, "--data"))
+    if config.split is not None and config.split not in dataset.splits:
+        raise InputError(f"--split {config.split}: {dataset.uri} has {', '.join(dataset.splits)}")
+    split = config.split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
+    if split is None:
+        raise InputError(f"give --split: {dataset.uri} has {', '.join(dataset.splits)}")
+    trained_on = weights.trainer.get("classes")
+    if trained_on is not None and tuple(trained_on) != tuple(dataset.classes):
+        raise InputError(
+            f"{weights.uri} was trained on {len(trained_on)} classes ({', '.join(trained_on[:3])}, ...) and {dataset.uri} "
+            f"has {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...); fine-tune it first with --pretrained"
+        )
+    load_exactly(create_model(model, num_classes=len(dataset.classes)), weights)
+    protocol = Protocol.parse(config.protocol, recipe.protocol)
+    name = f"{dataset.name}-{dataset.version}-{split}-{protocol.clips}x{protocol.crops}-{weights.sha256[:8]}"
+    if config.output is None and config.weights.endswith(".safetensors"):
+        raise InputError("--output is needed where --weights is a single file")
+    default = storage.join(storage.check_uri(config.weights, "--weights"), "evaluations", name)
+    output = default if config.output is None else storage.check_uri(config.output, "--output")
+    storage.check_writable(output, "--output")
+    return Plan(
+        model=model,
+        weights=weights.uri,
+        sha256=weights.sha256,
+        data=dataset.uri,
+        dataset_version=dataset.version,
+        split=split,
+        recipe=recipe,
+        protocol=protocol,
+        classes=tuple(dataset.classes),
+        output=output,
+        nominal=dataset.nominal(split),
+    )
+
+
+def load_exactly(model: torch.nn.Module, weights: Checkpoint) -> None:
+    """Load every tensor, head included. Raises CheckpointError where one is missing, left over or misshapen."""
+    left = load_backbone(model, weights.model)
+    if left:
+        raise CheckpointError(f"{weights.uri} does not hold this model: {', '.join(left)} differ in shape")
+
+
+def evaluate(config: EvaluateConfig, show: Callable[[str], None] = print) -> Evaluation:
+    """Score a split; an evaluation that is there already is read, not repeated.
+
+    Raises:
+        InputError: see `check`.
+    """
+    plan = check(config)
+    existing = storage.join(plan.output, "metrics.json")
+    identity = _identity(plan)
+    if storage.exists(existing):
+        metrics = json.loads(storage.read(existing))
+        if {key: metrics.get(key) for key in identity} == identity:
+            show(f"already evaluated: {plan.output}")
+            return Evaluation(plan.output, metrics, already_done=True)
+        raise InputError(f"--output {plan.output} holds another evaluation; choose another location")
+    cluster.connect()
+    dataset = Dataset.open(plan.data)
+    videos = dataset.indices(plan.split)
+    show(f"scoring {len(videos)} of {plan.nominal} videos of {plan.split}, {plan.protocol.views} views each")
+    scores = _score(plan, config, len(videos), show)
+    labels = dataset.labels(videos)
+    metrics = {**identity, **_metrics(scores, labels, plan)}
+    ids = [dataset.row(int(video))["id"] for video in videos]
+    _write(plan, ids, labels, scores, metrics)
+    return Evaluation(plan.output, metrics, already_done=False)
+
+
+def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str], None]) -> np.ndarray:
+    """Scores float32 `(videos, classes)` in manifest order, each video exactly once."""
+    groups = -(-count // _group(plan))
+    tasks = -(-groups // _GROUPS_PER_TASK)
+    use_gpu = config.device == "cuda" or (
+        config.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
+    )
+    loaders = config.loaders if config.loaders is not None else (4 if use_gpu else 0)
+    rows = ray.data.range(tasks, override_num_blocks=tasks).map_batches(
+        ScoreGroups,
+        fn_constructor_args=(plan, count, loaders),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(config.workers, tasks)),
+        num_cpus=1 + loaders,
+        num_gpus=1 if use_gpu else 0,
+    )
+    scores = np.full((count, len(plan.classes)), np.nan, np.float32)
+    times_scored = np.zeros(count, np.int64)
+    ticker = Ticker("videos scored", count, show)
+    for batch in rows.iter_batches(batch_size=None, batch_format="numpy"):
+        scores[batch["position"]] = batch["scores"]
+        np.add.at(times_scored, batch["position"], 1)
+        ticker.advance(len(batch["position"]))
+    if not (times_scored == 1).all():
+        raise RuntimeError(f"{(times_scored != 1).sum()} videos were not scored exactly once")
+    return scores
+
+
+class ScoreGroups:
+    """Ray Data actor: task number -> scores of its videos. Holds the model."""
+
+    def __init__(self, plan: Plan, count: int, loaders: int) -> None:
+        self.plan = plan
+        self.count = count
+        device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
+        if device.type == "cpu":
+            torch.set_num_threads(1)  # reductions depend on the number of threads
+        model = create_model(plan.model, num_classes=len(plan.classes))
+        load_exactly(model, checkpoints.load_weights(plan.weights))
+        self.scorer = Scorer(model, plan.recipe, plan.protocol, device, loaders)
+        self.dataset = Dataset.open(plan.data)
+        self.videos = self.dataset.indices(plan.split)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        size = _group(self.plan)
+        for task in batch["id"]:
+            first = int(task) * _GROUPS_PER_TASK * size
+            last = min(first + _GROUPS_PER_TASK * size, self.count)
+            positions = np.arange(first, last)
+            groups = [positions[i : i + size] for i in range(0, len(positions), size)]
+            for group, scores in zip(
+                groups, self.scorer.score(self.dataset, self.videos, groups), strict=True
+            ):
+                yield {"position": group, "scores": scores}
+
+
+def _group(plan: Plan) -> int:
+    """Videos that share a forward pass: several where each has few views."""
+    return max(1, 16 // plan.protocol.views)
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    return {
+        "model": plan.model,
+        "weights": plan.weights,
+        "weights_sha256": plan.sha256,
+        "data": plan.data,
+        "dataset_version": plan.dataset_version,
+        "split": plan.split,
+        "protocol": dataclasses.asdict(plan.protocol),
+        "sampling": dataclasses.asdict(plan.recipe.sampling),
+    }
+
+
+def _metrics(scores: np.ndarray, labels: np.ndarray, plan: Plan) -> dict[str, Any]:
+    matrix = confusion_matrix(scores, labels)
+    return {
+        "evaluated": len(scores),
+        "nominal": plan.nominal,
+        "top1": top_k_accuracy(scores, labels, 1),
+        "top5": top_k_accuracy(scores, labels, 5),
+        "mean_class": mean_class_accuracy(scores, labels),
+        "per_class": {
+            name: {"right": int(matrix[i, i]), "of": int(matrix[i].sum())}
+            for i, name in enumerate(plan.classes)
+        },
+    }
+
+
+def _write(
+    plan: Plan, ids: list[str], labels: np.ndarray, scores: np.ndarray, metrics: dict[str, Any]
+) -> None:
+    table = pa.table(
+        {
+            "id": pa.array(ids, pa.string()),
+            "label": pa.array(labels, pa.int64()),
+            "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.reshape(-1)), scores.shape[1]),
+        }
+    )
+    with tempfile.TemporaryDirectory(prefix="scores-") as folder:
+        path = Path(folder, "scores.parquet")
+        pq.write_table(table, path)
+        storage.upload(path, storage.join(plan.output, "scores.parquet"))
+    # Last: an evaluation without metrics.json is not there.
+    storage.write(storage.join(plan.output, "metrics.json"), json.dumps(metrics, indent=1).encode())

@@ -1,0 +1,94 @@
+"""Progress that is readable on a terminal (a bar) and in a log file (a line every few seconds)."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from tqdm import tqdm
+
+
+class Ticker:
+    """Counts `total` things done. `detail` says more about them, such as how many were rejected."""
+
+    def __init__(
+        self, what: str, total: int, show: Callable[[str], None] = print, every_s: float = 5
+    ) -> None:
+        self.what = what
+        self.total = total
+        self.show = show
+        self.every_s = every_s
+        self.done = 0
+        self.started = self.shown = time.monotonic()
+        self.bar = tqdm(total=total, desc=what, unit="") if sys.stderr.isatty() else None
+
+    def advance(self, count: int, detail: str = "") -> None:
+        self.done += count
+        if self.bar is not None:
+            self.bar.set_postfix_str(detail, refresh=False)
+            self.bar.update(count)
+            if self.done >= self.total:
+                self.bar.close()
+            return
+        now = time.monotonic()
+        if now - self.shown >= self.every_s or self.done >= self.total:
+            self.shown = now
+            rate = self.done / max(now - self.started, 1e-9)
+            left_s = (self.total - self.done) / rate if rate else float("inf")
+            text = f"{self.what}: {self.done}/{self.total}  {rate:.1f}/s  {left_s / 60:.1f} min left"
+            self.show(f"{text}  {detail}".rstrip())
+
+
+@ray.remote(num_cpus=0)
+class _Mailbox:
+    """Lines on their way from workers to the driver."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def put(self, line: str) -> None:
+        self.lines.append(line)
+
+    def take(self) -> list[str]:
+        lines, self.lines = self.lines, []
+        return lines
+
+
+@contextmanager
+def relay(show: Callable[[str], None], every_s: float = 1) -> Iterator[Callable[[str], None]]:
+    """A function that workers call with a line and that makes `show` print it here.
+
+    Ray's own forwarding of worker output would add everything that any library prints there.
+    """
+    mailbox = _Mailbox.remote()
+    ended = threading.Event()
+
+    def drain() -> None:
+        while not ended.wait(every_s):
+            for line in ray.get(mailbox.take.remote()):
+                show(line)
+
+    thread = threading.Thread(target=drain, daemon=True)
+    thread.start()
+    try:
+        yield _Say(mailbox)
+    finally:
+        ended.set()
+        thread.join()
+        for line in ray.get(mailbox.take.remote()):
+            show(line)
+
+
+class _Say:
+    """The worker's end of a mailbox: cheap to send along, never waits."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self.mailbox = mailbox
+
+    def __call__(self, line: str) -> None:
+        self.mailbox.put.remote(line)
