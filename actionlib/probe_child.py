@@ -1,0 +1,158 @@
+"""The child process of `probe.Prober`: the only place where PyAV opens source files.
+
+Run as a script, so that it imports PyAV and the standard library alone and starts in a tenth of a second. It reads
+one JSON request a line and writes one JSON answer a line; JSON and not pickle, since it handles hostile files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from typing import Any
+
+import av
+from av.video.stream import VideoStream
+
+Answer = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """The file is not a video we take; the text is the reason."""
+
+
+def main() -> None:
+    # Whatever a C library prints must not mix with the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    av.logging.set_level(av.logging.ERROR)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = _packets(request) if request["ask"] == "packets" else _info(request)
+        except RefusedError as refused:
+            answer = {"reason": str(refused)}
+        except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
+            answer = {"reason": _plain(error, request["path"])}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _open(request: Answer) -> av.container.InputContainer:
+    path = request["path"]
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedError("not a regular file")  # opening a pipe would wait for ever
+    if status.st_size == 0:
+        raise RefusedError("empty file (0 bytes)")
+    options = {
+        "protocol_whitelist": ",".join(request["protocols"]),
+        "format_whitelist": ",".join(request["formats"]),
+        "max_pixels": str(request["pixels"]),
+    }
+    # With `file:` a name such as `concat:a|b` or `http://x` is only a name.
+    container: av.container.InputContainer = av.open(
+        "file:" + path, options=options, metadata_errors="replace"
+    )
+    return container
+
+
+def _packets(request: Answer) -> Answer:
+    """Count the packets of the only video stream: an independent look at what ffmpeg says it wrote."""
+    with _open(request) as container:
+        return {"packets": sum(packet.size > 0 for packet in container.demux(video=0))}
+
+
+def _info(request: Answer) -> Answer:
+    with _open(request) as container:
+        stream, number = _largest(container)
+        _check_size(stream.width, stream.height, request["pixels"])
+        stream.codec_context.thread_count = 1
+        frame = _first_frame(container, stream)
+        _check_size(frame.width, frame.height, request["pixels"])
+        aspect = stream.sample_aspect_ratio
+        rate = stream.average_rate or stream.guessed_rate
+        return {
+            "width": frame.width,
+            "height": frame.height,
+            "rotation": _quarter_turn(frame.rotation),
+            "sample_aspect_ratio": [aspect.numerator, aspect.denominator] if aspect else [1, 1],
+            "fps": [rate.numerator, rate.denominator] if rate else [0, 1],
+            "header_frames": stream.frames or None,
+            "duration_s": float(stream.duration * stream.time_base)
+            if stream.duration and stream.time_base
+            else None,
+            "codec": stream.codec_context.codec.canonical_name,
+            "pixel_format": frame.format.name,
+            "stream": number,
+        }
+
+
+def _largest(container: av.container.InputContainer) -> tuple[VideoStream, int]:
+    """The video stream with the largest picture, first of equals; cover pictures are not videos."""
+    pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    streams = [
+        (stream, number)
+        for number, stream in enumerate(container.streams.video)
+        if not stream.disposition & pictures
+    ]
+    if not streams:
+        raise RefusedError("no video stream")
+    return max(streams, key=lambda pair: pair[0].width * pair[0].height)
+
+
+def _first_frame(container: av.container.InputContainer, stream: VideoStream) -> av.VideoFrame:
+    """The first frame that decodes: it carries the rotation, and the size after cropping."""
+    reason = "no packets"
+    for packet in container.demux(stream):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.error.FFmpegError as error:
+            reason = str(error.strerror)
+    raise RefusedError(f"no frame could be decoded ({reason})")
+
+
+def _check_size(width: int, height: int, pixels: int) -> None:
+    if width <= 0 or height <= 0:
+        raise RefusedError("the video stream states no picture size")
+    if width * height > pixels:
+        raise RefusedError(f"picture of {width}x{height} is over the limit of {pixels} pixels")
+
+
+def _quarter_turn(degrees: float) -> int:
+    """Counter-clockwise 0, 90, 180 or 270. ffmpeg keeps the picture's size for any other angle, which is 0 here."""
+    nearest = round(degrees / 90) * 90
+    return nearest % 360 if abs(degrees - nearest) < 1 else 0
+
+
+def _plain(error: Exception, path: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, PermissionError):
+        return "the file is not readable"
+    if isinstance(error, MemoryError):
+        return "needs more memory than the limit"
+    log: Any = error.log if isinstance(error, av.error.FFmpegError) else None  # (level, name, message)
+    said = str(log[2]).strip() if log else ""
+    if "moov atom not found" in said:
+        # The demuxer goes by the name .mp4 and says the same of any text; the first box tells them apart.
+        return (
+            "moov atom missing (truncated?)"
+            if _starts_as_mp4(path)
+            else "not a video: no known video container"
+        )
+    if isinstance(error, (av.error.InvalidDataError, av.error.ArgumentError)):
+        detail = said or "no known video container"
+        return f"not a video: {detail.replace(path, 'the file')}"
+    return f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}".replace(path, "the file")
+
+
+def _starts_as_mp4(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(8)[4:] in (b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov", b"pnot")
+
+
+if __name__ == "__main__":
+    main()
