@@ -1,0 +1,67 @@
+"""Annotation files as local files, wherever they are: the parsers of `actionlib.labels` read paths."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from actionlib import storage
+from actionlib.errors import LocationError
+
+_MOST_BYTES = 1 << 30  # lists of a million videos are a tenth of it; more is a wrong prefix
+
+
+@contextmanager
+def local_copy(uri: str, flag: str) -> Iterator[Path]:
+    """The file or folder at `uri` as a local path; what comes from S3 is removed when the block ends.
+
+    Raises:
+        LocationError: nothing is there, or it is far too large to be annotations.
+    """
+    uri = storage.check_uri(uri, flag)
+    storage.check_readable(uri, flag)
+    if not storage.is_s3(uri):
+        yield Path(uri)
+        return
+    size = storage.size_bytes(uri)
+    files = {"": size} if size is not None else storage.listing(uri)
+    if sum(files.values()) > _MOST_BYTES:
+        raise LocationError(f"{flag} {uri}: {sum(files.values()) >> 20} MiB; annotation files are smaller")
+    with tempfile.TemporaryDirectory(prefix="actionlib-annotations-") as folder:
+        root = Path(folder, uri.rsplit("/", 1)[1])
+        for name in files:
+            local = root / name
+            if not local.resolve().is_relative_to(Path(folder).resolve()):
+                raise LocationError(f"{flag} {uri}: the key {name!r} leads out of it")
+            local.parent.mkdir(parents=True, exist_ok=True)
+            storage.download(storage.join(uri, name) if name else uri, local)
+        yield root
+
+
+@contextmanager
+def local_copies(uris: Sequence[str], flag: str) -> Iterator[list[Path]]:
+    """`local_copy` for several."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(local_copy(uri, flag)) for uri in uris]
+
+
+@contextmanager
+def local_lists(lists: Sequence[str], flag: str = "--lists") -> Iterator[dict[str, Path]]:
+    """`split=file` settings as split name -> local file.
+
+    Raises:
+        LocationError: an entry is not `split=file`, names a split twice, or its file is not there.
+    """
+    pairs = [entry.partition("=") for entry in lists]
+    names = [name for name, _, _ in pairs]
+    for name, equals, file in pairs:
+        if not (name and equals and file):
+            raise LocationError(
+                f"{flag} {name}{equals}{file}: write it as split=file, such as train1=train.txt"
+            )
+    if len(set(names)) < len(names):
+        raise LocationError(f"{flag}: a split is named twice: {', '.join(names)}")
+    with local_copies([file for _, _, file in pairs], flag) as files:
+        yield dict(zip(names, files, strict=True))

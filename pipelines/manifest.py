@@ -1,0 +1,180 @@
+"""The end of preprocessing: the records of all shards become `manifest.parquet`, then `_dataset.json` is created.
+
+Both hold nothing that depends on when, where or in how many runs the work was done, so the same sources give the same
+bytes. Records are read in manifest order, a few shards at a time: memory does not grow with the dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from actionlib import dataset, storage
+from actionlib.errors import ActionlibError, ShardError
+from actionlib.samples import VideoRow
+from pipelines.plan import Plan
+
+_MANIFEST = "manifest.parquet"
+_READERS = 16  # requests at a time; an object store answers each in tens of milliseconds
+_STATUSES = ("stored", "rejected", "missing")
+
+
+@dataclass
+class Outcome:
+    """What became of the annotated videos."""
+
+    all: Counter[str] = field(default_factory=Counter)  # by status
+    splits: dict[str, Counter[str]] = field(default_factory=dict)  # split -> by status
+    rejections: Counter[str] = field(default_factory=Counter)  # by "stage: reason"
+    shards: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.all[row["status"]] += 1
+        for split in row["splits"]:
+            self.splits.setdefault(split, Counter())[row["status"]] += 1
+        if row["status"] == "rejected":
+            self.rejections[f"{row['stage']}: {row['reason']}"] += 1
+
+
+def publish(plan: Plan, max_rejected: float) -> None:
+    """Write the manifest and create `_dataset.json`. Publishing what is published changes nothing.
+
+    Raises:
+        ActionlibError: nothing was stored, or a larger share than `max_rejected` of the present videos was rejected;
+            nothing is published then.
+        ShardError: a record is not that of its planned shard, or another dataset was published meanwhile.
+    """
+    outcome = Outcome()
+    with tempfile.TemporaryDirectory(prefix="actionlib-manifest-") as folder:
+        local = Path(folder, _MANIFEST)
+        with pq.ParquetWriter(local, dataset.MANIFEST, compression="zstd") as writer:
+            for rows in _outcomes(plan, outcome):
+                for row in rows:
+                    outcome.add(row)
+                writer.write_table(
+                    pa.Table.from_pylist(rows, schema=dataset.MANIFEST), row_group_size=len(rows)
+                )
+        check_share(plan, outcome.rejections, max_rejected)
+        if not outcome.all["stored"]:
+            raise ActionlibError(f"{plan.output}: no video was stored; nothing is published")
+        entry = {
+            "path": _MANIFEST,
+            "rows": plan.rows,
+            "bytes": local.stat().st_size,
+            "sha256": storage.sha256_file(local),
+        }
+        if sum(outcome.all.values()) != plan.rows or outcome.all["missing"] != plan.rows - plan.present:
+            raise ShardError(
+                f"{plan.output}: {plan.rows} videos were planned, {dict(outcome.all)} came out; defect"
+            )
+        storage.upload(local, storage.join(plan.output, _MANIFEST))
+    text = json.dumps(_document(plan, outcome, entry), indent=1, ensure_ascii=False).encode()
+    uri = storage.join(plan.output, dataset.DATASET)
+    if not storage.create(uri, text) and storage.read(uri) != text:
+        raise ShardError(f"{uri}: another run published other content meanwhile; choose another --output")
+
+
+def published(plan: Plan) -> tuple[dict[str, Any], str] | None:
+    """`_dataset.json` and the dataset's version, None where nothing is published yet."""
+    try:
+        text = storage.read(storage.join(plan.output, dataset.DATASET))
+    except FileNotFoundError:
+        return None
+    return json.loads(text), hashlib.sha256(text).hexdigest()[:12]
+
+
+def check_share(plan: Plan, reasons: Counter[str], max_rejected: float) -> None:
+    """Raises ActionlibError where more than `max_rejected` of the present videos were rejected."""
+    rejected = reasons.total()
+    if rejected > max_rejected * plan.present:
+        most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
+        raise ActionlibError(
+            f"{rejected} of {plan.present} videos were rejected, more than --max-rejected {max_rejected:g} allows "
+            f"({most}). Nothing is published. See the rows in {storage.join(plan.output, '_shards')}; if they are right, "
+            "run again with a larger --max-rejected, which keeps what is done"
+        )
+
+
+def _outcomes(plan: Plan, outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
+    """Manifest rows in order, in blocks; adds the shards to `outcome`."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        for shards, planned in plan.groups():
+            if not shards:
+                yield [_missing(row) for row in planned[0]]
+                continue
+            block = []
+            records = pool.map(lambda shard: _record(plan, shard), shards)
+            for shard, rows, record in zip(shards, planned, records, strict=True):
+                _check_record(plan, shard, rows, record)
+                block += record["rows"]
+                if record["shard"]:
+                    outcome.shards.append(record["shard"])
+            yield block
+
+
+def _record(plan: Plan, shard: int) -> dict[str, Any]:
+    uri = plan.record(shard)
+    try:
+        record: dict[str, Any] = json.loads(storage.read(uri))
+    except (FileNotFoundError, ValueError) as error:
+        raise ShardError(
+            f"{uri}: missing or damaged ({error}); remove it and run the same command again"
+        ) from error
+    return record
+
+
+def _check_record(plan: Plan, shard: int, planned: list[VideoRow], record: dict[str, Any]) -> None:
+    """Every planned video has exactly one outcome, and the shard has exactly the stored ones."""
+    rows, stored = record["rows"], [row for row in record["rows"] if row["status"] == "stored"]
+    path = plan.shard_path(shard, [row.id for row in planned])
+    if (
+        [row["id"] for row in rows] != [row.id for row in planned]
+        or any(row["status"] not in _STATUSES[:2] for row in rows)
+        or [row["shard_row"] for row in stored] != list(range(len(stored)))
+        or any(row["shard"] != path for row in stored)
+        or (record["shard"] or {"path": path, "rows": 0})["rows"] != len(stored)
+    ):
+        raise ShardError(
+            f"{plan.record(shard)}: not the record of the {len(planned)} videos planned for this shard; remove it and "
+            "run the same command again"
+        )
+
+
+def _missing(row: VideoRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "path": row.path,
+        "labels": row.labels,
+        "splits": row.splits,
+        "start_s": row.start_s,
+        "end_s": row.end_s,
+        "status": "missing",
+    }
+
+
+def _document(plan: Plan, outcome: Outcome, manifest: dict[str, Any]) -> dict[str, Any]:
+    """No times, hosts or source locations: a rerun elsewhere gives the same version."""
+    return {
+        "schema_version": dataset.SCHEMA_VERSION,
+        **{key: plan.settings[key] for key in ("name", "resize", "encoding", "encoder", "ffmpeg")},
+        "classes": plan.classes,
+        "videos": _counts(outcome.all),
+        "splits": {split: _counts(counter) for split, counter in sorted(outcome.splits.items())},
+        "rejections": [[count, reason] for reason, count in sorted(outcome.rejections.items())],
+        "manifest": manifest,
+        "shards": outcome.shards,
+    }
+
+
+def _counts(counter: Counter[str]) -> dict[str, int]:
+    return {"nominal": sum(counter.values()), **{status: counter[status] for status in _STATUSES}}

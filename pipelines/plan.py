@@ -1,0 +1,310 @@
+"""The plan of a preprocessing run: which videos there are, which are present, and which shard each belongs to.
+
+It is made once, before any work, and stored beside the dataset it leads to, so that every later run of the same
+command does the same shards whatever was killed in between:
+
+    <output>/plan-<hash>.parquet   annotated videos in manifest order: those present sorted by shard, then the missing
+    <output>/_plan.json            the settings that decide what is stored, and the name and hash of that table;
+                                   a single conditional write, so that of two racing runs one wins and both go on
+
+Videos are shuffled before they are packed into shards, so that every shard is a sample of the whole set and the last
+ones take no longer than the others. Work on tables of a million rows stays in numpy and pyarrow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from actionlib import storage
+from actionlib.errors import InputError, LabelError, ShardError
+from actionlib.samples import Annotations, VideoRow
+
+_PLAN = "_plan.json"
+_SEED = 20_200  # any number; a change gives other shards
+_SHARDS_PER_GROUP = 64  # in the table: few enough to read for one shard, many enough to keep the footer small
+# Stored over source bytes, measured on UCF101 (320x240 MPEG-4 to short256); only the size of shards depends on it.
+_GROWTH = {"h264": 1.0, "jpeg": 6.0}
+
+_TABLE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("path", pa.string()),
+        ("labels", pa.list_(pa.int32())),
+        ("splits", pa.list_(pa.string())),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("source_bytes", pa.int64()),  # null: missing
+        ("shard", pa.int32()),  # null: missing
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the stored bytes. A run continues only a plan with equal settings."""
+
+    name: str
+    source: str
+    resize: str
+    encoding: str
+    encoder: dict[str, Any]
+    ffmpeg: str
+    limits: dict[str, Any]
+    splits: tuple[str, ...]
+    limit: int | None
+    shard_mib: int
+    shard_videos: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stored plan: small, so that it can travel to every task."""
+
+    output: str
+    settings: dict[str, Any]
+    settings_sha256: str
+    classes: tuple[str, ...]
+    table: str
+    table_sha256: str
+    rows: int
+    present: int
+    shards: int
+
+    def record(self, shard: int) -> str:
+        """URI of the record whose existence means that `shard` is done."""
+        return storage.join(self.output, "_shards", f"part-{shard:05d}.json")
+
+    def shard_path(self, shard: int, ids: list[str]) -> str:
+        """Path of a shard below the dataset's root: the same videos and settings give the same name."""
+        text = json.dumps([self.settings_sha256, ids])
+        return f"rgb/part-{shard:05d}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+
+    def shard_rows(self, shard: int) -> list[VideoRow]:
+        """The videos of one shard; reads one row group of the table."""
+        filesystem, root = storage.arrow_filesystem(self.output)
+        file = pq.ParquetFile(storage.join(root, self.table), filesystem=filesystem)
+        table = file.read_row_group(shard // _SHARDS_PER_GROUP, use_threads=False)
+        return _rows(table.filter(pc.equal(table.column("shard"), pa.scalar(shard, pa.int32()))))
+
+    def shard_sizes(self) -> npt.NDArray[np.int64]:
+        """Videos in each shard, int64 (shards,)."""
+        filesystem, root = storage.arrow_filesystem(self.output)
+        table = pq.read_table(storage.join(root, self.table), filesystem=filesystem, columns=["shard"])
+        return np.bincount(table.column("shard").drop_null().to_numpy(), minlength=self.shards)
+
+    def groups(self) -> Iterator[tuple[list[int], list[list[VideoRow]]]]:
+        """All rows in manifest order: runs of shards with the videos of each, at last the missing ones with no shard.
+
+        Raises:
+            ShardError: the table is not the one that was planned.
+        """
+        uri = storage.join(self.output, self.table)
+        data = storage.read(uri)
+        if hashlib.sha256(data).hexdigest() != self.table_sha256:
+            raise ShardError(f"{uri}: the plan's table was changed; restore it, or choose another --output")
+        file = pq.ParquetFile(pa.BufferReader(data))
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, use_threads=False)
+            if table.column("shard").null_count:
+                yield [], [_rows(table)]
+                continue
+            numbers = table.column("shard").to_numpy()
+            starts = [*np.flatnonzero(np.diff(numbers, prepend=-1)).tolist(), len(numbers)]
+            yield (
+                [int(numbers[start]) for start in starts[:-1]],
+                [_rows(table.slice(start, end - start)) for start, end in itertools.pairwise(starts)],
+            )
+
+
+def load(output: str) -> Plan | None:
+    """The plan stored at `output`, None where there is none. Raises ShardError for a damaged one."""
+    uri = storage.join(output, _PLAN)
+    try:
+        document = json.loads(storage.read(uri))
+        return Plan(output=output, **{**document, "classes": tuple(document["classes"])})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ShardError(f"{uri}: damaged ({error}); restore it, or choose another --output") from error
+
+
+def make(output: str, settings: Settings, annotations: Annotations, listing: Mapping[str, int]) -> Plan:
+    """Plan the run and store the plan; where another process just stored one, that one is returned.
+
+    Args:
+        listing: size in bytes of every file below the source, by path. A video that is not in it is missing.
+
+    Raises:
+        InputError: none of the videos is present, or a split is not in the annotations.
+    """
+    rows = _selected(annotations, settings.splits)
+    sizes = np.array([listing.get(row.path, -1) for row in rows], np.int64)
+    if not (sizes >= 0).any():
+        raise InputError(_nothing_present(settings.source, rows, listing))
+    if settings.limit is not None:
+        rows, sizes = _limited(rows, sizes, settings.limit)
+    order, shards = _pack(sizes, settings)
+    with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
+        path = Path(folder, "plan.parquet")
+        _write_table(path, rows, sizes, order, shards)
+        digest = storage.sha256_file(path)
+        name = f"plan-{digest[:16]}.parquet"
+        storage.upload(path, storage.join(output, name))
+    present = int((sizes >= 0).sum())
+    document = {
+        "settings": _settings_document(settings, annotations),
+        "settings_sha256": _settings_sha256(settings, annotations),
+        "classes": annotations.classes,
+        "table": name,
+        "table_sha256": digest,
+        "rows": len(rows),
+        "present": present,
+        "shards": int(shards[present - 1]) + 1,
+    }
+    storage.create(storage.join(output, _PLAN), json.dumps(document, indent=1).encode())
+    stored = load(output)
+    if stored is None:
+        raise ShardError(
+            f"{output}: {_PLAN} was removed while it was written; is another process cleaning up?"
+        )
+    return stored
+
+
+def check_same(plan: Plan, settings: Settings, annotations: Annotations) -> None:
+    """Raises InputError, naming what differs, unless `plan` was made with these settings and annotations."""
+    wanted = json.loads(json.dumps(_settings_document(settings, annotations)))
+    differences = [
+        f"{key} is {_short(wanted.get(key))}, there it was {_short(plan.settings.get(key))}"
+        for key in sorted(wanted.keys() | plan.settings.keys())
+        if wanted.get(key) != plan.settings.get(key)
+    ]
+    if differences:
+        raise InputError(
+            f"--output {plan.output} holds a dataset, finished or begun, with other settings: {'; '.join(differences)}. "
+            "Choose another --output, or use the same settings"
+        )
+
+
+def _settings_document(settings: Settings, annotations: Annotations) -> dict[str, Any]:
+    return {**asdict(settings), "annotations_sha256": _annotations_sha256(annotations)}
+
+
+def _settings_sha256(settings: Settings, annotations: Annotations) -> str:
+    text = json.dumps(_settings_document(settings, annotations), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _annotations_sha256(annotations: Annotations) -> str:
+    """Without paths: where a list names only ids, the path depends on what is present."""
+    digest = hashlib.sha256(json.dumps(annotations.classes).encode())
+    for row in annotations.rows:
+        digest.update(repr((row.id, row.labels, row.splits, row.start_s, row.end_s)).encode())
+    return digest.hexdigest()
+
+
+def _selected(annotations: Annotations, splits: tuple[str, ...]) -> list[VideoRow]:
+    if len({row.id for row in annotations.rows}) != len(annotations.rows):
+        raise LabelError("the annotations name an id twice")
+    if not splits:
+        return list(annotations.rows)
+    known = {split for row in annotations.rows for split in row.splits}
+    unknown = sorted(set(splits) - known)
+    if unknown:
+        raise InputError(f"--split {' '.join(unknown)}: the annotations have {', '.join(sorted(known))}")
+    chosen = ((row, tuple(s for s in row.splits if s in splits)) for row in annotations.rows)
+    return [VideoRow(r.id, r.path, r.labels, names, r.start_s, r.end_s) for r, names in chosen if names]
+
+
+def _limited(
+    rows: list[VideoRow], sizes: npt.NDArray[np.int64], limit: int
+) -> tuple[list[VideoRow], npt.NDArray[np.int64]]:
+    """`limit` of the present videos, spread evenly over the list so that all classes occur, and all missing ones."""
+    present = np.flatnonzero(sizes >= 0)
+    keep = sizes < 0
+    keep[present[np.linspace(0, len(present) - 1, min(limit, len(present))).round().astype(np.int64)]] = True
+    return [rows[i] for i in np.flatnonzero(keep)], sizes[keep]
+
+
+def _pack(
+    sizes: npt.NDArray[np.int64], settings: Settings
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Manifest order of the rows and the shard of each in that order, -1 for the missing ones.
+
+    Shuffled videos are laid end to end, each as long as its expected bytes but at least 1/shard_videos of a shard;
+    the shard is the one in which a video begins. So a shard has at most `shard_videos` videos and passes its target
+    by less than one video. Lengths are integers: the result is exact on every machine.
+    """
+    present = np.flatnonzero(sizes >= 0)
+    present = present[np.random.Generator(np.random.PCG64(_SEED)).permutation(len(present))]
+    expected = (sizes[present] * _GROWTH[settings.encoding]).astype(np.int64)
+    target = settings.shard_mib << 20
+    lengths = np.maximum(expected * settings.shard_videos, target)
+    begins = np.cumsum(lengths) - lengths
+    _, shards = np.unique(begins // (target * settings.shard_videos), return_inverse=True)
+    missing = np.flatnonzero(sizes < 0)
+    return np.concatenate([present, missing]), np.concatenate([shards, np.full(len(missing), -1)])
+
+
+def _write_table(
+    path: Path,
+    rows: list[VideoRow],
+    sizes: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+    shards: npt.NDArray[np.int64],
+) -> None:
+    present = int((sizes >= 0).sum())
+    group_starts = np.searchsorted(
+        shards[:present], np.arange(0, shards[:present].max() + 1, _SHARDS_PER_GROUP)
+    )
+    starts = [*group_starts.tolist(), *range(present, len(rows), 1 << 14), len(rows)]
+    if starts[-2] == starts[-1]:
+        starts.pop()
+    with pq.ParquetWriter(path, _TABLE) as writer:
+        for begin, end in itertools.pairwise(starts):
+            chosen = [rows[i] for i in order[begin:end]]
+            is_missing = shards[begin:end] < 0
+            columns = [
+                pa.array([row.id for row in chosen], pa.string()),
+                pa.array([row.path for row in chosen], pa.string()),
+                pa.array([row.labels for row in chosen], pa.list_(pa.int32())),
+                pa.array([row.splits for row in chosen], pa.list_(pa.string())),
+                pa.array([row.start_s for row in chosen], pa.float64()),
+                pa.array([row.end_s for row in chosen], pa.float64()),
+                pa.array(sizes[order[begin:end]], pa.int64(), mask=is_missing),
+                pa.array(shards[begin:end], pa.int32(), mask=is_missing),
+            ]
+            writer.write_table(pa.table(columns, schema=_TABLE), row_group_size=end - begin)
+
+
+def _rows(table: pa.Table) -> list[VideoRow]:
+    return [
+        VideoRow(r["id"], r["path"], tuple(r["labels"]), tuple(r["splits"]), r["start_s"], r["end_s"])
+        for r in table.to_pylist()
+    ]
+
+
+def _nothing_present(source: str, rows: list[VideoRow], listing: Mapping[str, int]) -> str:
+    if not rows:
+        return "the annotations name no video"
+    return (
+        f"--source {source}: none of the {len(rows)} annotated videos is there; looked for {rows[0].path}, found "
+        f"{', '.join(list(listing)[:3]) or 'no file at all'}. --source is the folder that the paths in the lists start from"
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."

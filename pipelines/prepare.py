@@ -1,0 +1,221 @@
+"""Preprocessing: annotation files and a folder of videos become a dataset of encoded shards.
+
+    annotations + listing of the source -> plan -> Ray Data: one task, one shard -> manifest -> _dataset.json
+
+Only shard numbers and small counts pass through Ray: no frame and no video byte enters its object store. What is
+done is known from objects in `--output` alone, so a run can be killed anywhere and started again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import ray
+import ray.data
+import ray.exceptions
+
+from actionlib import dataset, storage, transcode
+from actionlib.errors import ActionlibError, InputError
+from actionlib.samples import Annotations
+from pipelines import cluster, manifest, plan, shard_progress
+from pipelines.plan import Plan, Settings
+from pipelines.shard_task import make_shard
+
+Listing = Callable[[], Mapping[str, int]]
+
+# Reserved per task, so that Ray starts no more tasks than a node has memory for; measured below it for 1080p sources.
+_TASK_MEMORY_BYTES = 512 << 20
+# Ray Data's own default is for ever, which turns a video that kills its worker into a hang.
+_TASK_RETRIES = 3
+_REASONS = 10  # lines of the table
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareConfig:
+    """What to store, from where, to where."""
+
+    source: str
+    """Folder of the videos, which the paths in the annotation files start from: local path or s3://bucket/prefix."""
+    output: str
+    """Where the dataset goes: local path or s3://bucket/prefix. Run the same command again to continue or to check."""
+    name: str
+    """Name of the data set, kept in the dataset and shown in results."""
+    resize: Literal["short256", "340x256"] = "short256"
+    """short256: short side 256, aspect kept (Kinetics practice). 340x256: exactly that (UCF101, HMDB51, TSN, TSM)."""
+    encoding: Literal["h264", "jpeg"] = "h264"
+    """h264: small, for dense clips. jpeg: about six times larger, sparse clips read only their own frames."""
+    split: tuple[str, ...] = ()
+    """Splits to store, such as train1 test1 (default: all)."""
+    limit: int | None = None
+    """Store at most this many videos, spread evenly over the list, for a trial (default: all)."""
+    shard_mib: int = 64
+    """Target size of a shard file in MiB."""
+    shard_videos: int = 256
+    """Most videos in a shard."""
+    max_rejected: float = 0.05
+    """Fail, and publish nothing, if a larger share of the videos that are present cannot be stored."""
+    workers: int | None = None
+    """CPU cores to use (default: all of the machine or cluster)."""
+
+    def __post_init__(self) -> None:
+        for flag in ("limit", "shard_mib", "shard_videos", "workers"):
+            value = getattr(self, flag)
+            if value is not None and value < 1:
+                raise InputError(f"--{flag.replace('_', '-')} {value}: it is at least 1")
+        if not 0 <= self.max_rejected <= 1:
+            raise InputError(f"--max-rejected {self.max_rejected}: it is a share from 0 to 1")
+
+
+def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> str:
+    """Preprocess, or continue, or find all done; prints progress and a table. Returns the dataset's version.
+
+    Args:
+        annotate: reads the annotation files. Its argument lists the source, for annotations that depend on it.
+
+    Raises:
+        InputError: settings, annotations or locations are wrong; nothing was started.
+        ActionlibError: too much was rejected, or a shard could not be made.
+    """
+    planned = check_and_plan(config, annotate)
+    if manifest.published(planned):
+        print(f"{planned.output}: already done, nothing was changed")
+    else:
+        make_shards(planned, config)
+        manifest.publish(planned, config.max_rejected)
+    found = manifest.published(planned)
+    assert found is not None
+    print(summary(planned.output, *found))
+    return found[1]
+
+
+def check_and_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> Plan:
+    """Check everything that can be checked before a worker starts, and make or find the plan."""
+    source = storage.check_uri(config.source, "--source")
+    output = storage.check_uri(config.output, "--output")
+    if (output + "/").startswith(source + "/"):
+        raise InputError(
+            f"--output {output} lies inside --source {source}; its shards would be taken for videos"
+        )
+    storage.check_readable(source, "--source")
+    transcode.check_ffmpeg()
+    listing = functools.cache(functools.partial(storage.listing, source))
+    settings = Settings(
+        name=config.name,
+        source=source,
+        resize=config.resize,
+        encoding=config.encoding,
+        encoder=_encoder(config.encoding),
+        ffmpeg=transcode.ffmpeg_version(),
+        limits=asdict(transcode.Limits()),
+        splits=tuple(sorted(config.split)),
+        limit=config.limit,
+        shard_mib=config.shard_mib,
+        shard_videos=config.shard_videos,
+    )
+    annotations = annotate(listing)
+    stored = plan.load(output)
+    if stored is None:
+        if storage.exists(storage.join(output, dataset.DATASET)):
+            raise InputError(
+                f"--output {output} holds a dataset that was made elsewhere; choose another --output"
+            )
+        storage.check_writable(output, "--output")
+        stored = plan.make(output, settings, annotations, listing())
+    plan.check_same(stored, settings, annotations)
+    return stored
+
+
+def _encoder(encoding: str) -> dict[str, Any]:
+    if encoding == "jpeg":
+        return {"qscale": transcode.JPEG_QSCALE}
+    return {"gop_frames": transcode.GOP_FRAMES, "preset": transcode.PRESET, "crf": transcode.CRF}
+
+
+def make_shards(planned: Plan, config: PrepareConfig) -> None:
+    """Make every shard that has no record yet, on all of the cluster.
+
+    Raises:
+        ActionlibError: a shard could not be made, or too many videos were rejected to go on.
+    """
+    records = storage.listing(storage.join(planned.output, "_shards"))
+    pending = [n for n in range(planned.shards) if planned.record(n).rsplit("/", 1)[1] not in records]
+    print(
+        f"{config.name}: {planned.present} of {planned.rows} videos are there, in {planned.shards} shards; "
+        f"{planned.shards - len(pending)} shards are done",
+        flush=True,
+    )
+    if not pending:
+        return
+    cluster.connect(config.workers)
+    rejections: Counter[str] = Counter()
+    with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as monitor:
+        stage = functools.partial(shard_stage, planned=planned, monitor=monitor)
+        for reasons in _run(stage, pending, config.workers):
+            rejections.update(reasons)
+            manifest.check_share(planned, rejections, config.max_rejected)
+
+
+def _run(
+    stage: Callable[[dict[str, Any]], dict[str, Any]], pending: list[int], workers: int | None
+) -> Iterator[dict[str, int]]:
+    """Run `stage` once for each pending shard, in any order; yields its rejections by reason."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # ours counts videos
+    context.execution_no_progress_timeout_s = (
+        -1
+    )  # a shard is silent until it ends; each of its videos has a limit
+    shards = ray.data.from_items(pending, override_num_blocks=len(pending))
+    results = shards.map(
+        stage,
+        compute=ray.data.TaskPoolStrategy(size=workers),
+        num_cpus=1,
+        memory=_TASK_MEMORY_BYTES,
+        max_retries=_TASK_RETRIES,
+    )
+    try:
+        for result in results.iter_rows():
+            yield json.loads(result["rejections"])
+    except ray.exceptions.RayError as error:
+        raise _cause(error) from error
+
+
+def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any) -> dict[str, Any]:
+    """The one stage: a shard number becomes a stored shard; out comes how many videos were rejected, by reason."""
+    shard = int(row["item"])
+    report = shard_progress.Reporter(monitor, shard)
+    counts = make_shard(planned, shard, report)
+    report(counts, last=True)
+    return {"shard": shard, "rejections": json.dumps(counts.rejections)}
+
+
+def _cause(error: ray.exceptions.RayError) -> ActionlibError:
+    """What a task raised, without Ray's own frames; a defect keeps its traceback as the cause."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, ActionlibError):
+        return cause
+    if isinstance(cause, OSError):
+        return ActionlibError(
+            f"a shard could not be made: {cause}. The same command continues once that is mended"
+        )
+    return ActionlibError(f"a shard could not be made: {error}")
+
+
+def summary(output: str, document: dict[str, Any], version: str) -> str:
+    """The table at the end: counts of every split, the commonest rejections, where it is and how to look at it."""
+    lines = [f"{'split':<12}{'stored':>9}{'rejected':>10}{'missing':>9}{'of nominal':>12}"]
+    for split, n in [*document["splits"].items(), ("all videos", document["videos"])]:
+        lines.append(f"{split:<12}{n['stored']:>9}{n['rejected']:>10}{n['missing']:>9}{n['nominal']:>12}")
+    rejections = sorted(document["rejections"], reverse=True)[:_REASONS]
+    lines += [f"rejected {count:>6}  {reason}" for count, reason in rejections]
+    size = sum(shard["bytes"] for shard in document["shards"])
+    lines += [
+        f"dataset {document['name']} {version}: {output}",
+        f"        {len(document['shards'])} shards, {size / 1e6:.1f} MB, {document['resize']} {document['encoding']}",
+        f"look    python -c \"from actionlib.dataset import Dataset; print(Dataset.open('{output}').row(0))\"",
+    ]
+    return "\n".join(lines)
