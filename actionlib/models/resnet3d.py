@@ -170,6 +170,37 @@ def r2plus1d(
     )
 
 
+def r3d(
+    *,
+    depth: int,
+    temporal: tuple[bool, ...] = (True,) * 5,
+    fold_frames: int | None = None,
+    eps: float = 1e-3,
+    num_classes: int = 400,
+    in_channels: int = 3,
+    dropout: float = 0.0,
+) -> ResNet3d:
+    """R3D, and the networks between it and a 2D one. Defaults are VMZ's.
+
+    `temporal` says which of the stem and the four stages convolve over time: all in R3D, the first ones in MCx, the
+    last ones in rMCx, none in f-R2D. `fold_frames`: a stem as long as the clip that leaves one frame (R2D); such a
+    network takes clips of exactly that many frames.
+    """
+    norm = batch_norm(eps)
+    if fold_frames is None:
+        first = conv(in_channels, 64, (3 if temporal[0] else 1, 7, 7), (1, 2, 2))
+    else:
+        first = nn.Conv3d(in_channels, 64, (fold_frames, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
+    return ResNet3d(
+        stem(first, 64, norm, pool=False),
+        _stages(layout(depth), [conv_3x3x3 if over_time else conv_1x3x3 for over_time in temporal[1:]]),
+        bottleneck=depth >= 50,
+        norm=norm,
+        num_classes=num_classes,
+        dropout=dropout,
+    )
+
+
 def slowonly(*, depth: int, num_classes: int = 400, in_channels: int = 3, dropout: float = 0.5) -> ResNet3d:
     """SlowOnly: 2D bottlenecks whose first convolution is 3x1x1 in the last two stages; time is never reduced."""
     norm = batch_norm(1e-5)

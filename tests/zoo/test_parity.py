@@ -1,0 +1,138 @@
+"""Converted checkpoints of the original projects give the original numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import torch
+
+from actionlib import convert, create_model
+from actionlib.errors import CheckpointError, RecipeError
+from tests.zoo import fixtures
+from tests.zoo.fixtures import Case
+
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.skipif(not fixtures.FOLDER.is_dir(), reason=fixtures.MISSING),
+]
+
+
+def _input(fixture: dict[str, Any]) -> torch.Tensor:
+    """The fixture's input as `(N, views, C, T, H, W)`."""
+    x: torch.Tensor = fixtures.fill().input_tensor(fixture)
+    layout = fixture["input"]["layout"]
+    if x.ndim == 6:  # N, views, C, T, H, W
+        return x
+    if x.ndim == 4:  # segments of one clip
+        return x.transpose(0, 1)[None, None]
+    if "segments" in layout:  # N, segments, C, H, W
+        return x.transpose(1, 2)[:, None]
+    return x[:, None]
+
+
+def _scores(model: Any, fixture: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scores and feature as the project's test path makes them of the views of a video."""
+    x = _input(fixture)
+    count, views = x.shape[:2]
+    maps = model.maps(x.flatten(0, 1))
+    pooled = maps.mean(dim=(2, 3, 4))
+    if fixture["score"] == "probabilities":
+        return model.head(pooled).softmax(1).unflatten(0, (count, views)).mean(1), maps
+    feature = pooled.unflatten(0, (count, views)).mean(1)
+    return model.head(feature), feature
+
+
+# left out of the plain run: deep networks on large inputs
+SLOW: set[str] = set()
+
+
+def _parameters(cases: Iterable[Case]) -> list[Any]:
+    return [
+        pytest.param(
+            case,
+            id=f"{case.upstream}-{case.id}-{case.entry}",
+            marks=[pytest.mark.slow] if case.id in SLOW else [],
+        )
+        for case in cases
+    ]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("case", _parameters(c for c in fixtures.cases() if c.has_outputs))
+def test_scores_are_the_originals(case: Case) -> None:
+    fixture = case.read()
+    state_dict = convert.from_upstream(
+        fixtures.fill().state_dict(fixture), model=case.entry, upstream=case.upstream
+    )
+    with torch.device("meta"):
+        model = create_model(case.entry, num_classes=len(state_dict["head.fc.bias"])).eval()
+    model.load_state_dict(state_dict, strict=True, assign=True)
+
+    scores, feature = _scores(model, fixture)
+
+    rows = fixtures.fill().compare(fixture, scores, feature)
+    assert rows
+    assert not [
+        f"{what}: {deviation:.1e} > {limit:.1e}" for what, deviation, limit in rows if not deviation <= limit
+    ]
+
+
+def _numbered(fixture: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """A checkpoint with the fixture's names and shapes whose every tensor holds its own number (and no memory)."""
+    first = dict(fixture.get("aliases") or ())
+    numbers = {name: index for index, (name, _) in enumerate(fixture["keys"])}
+    return {
+        name: torch.zeros(())
+        if name.endswith("num_batches_tracked")
+        else torch.tensor(float(numbers[first.get(name, name)])).expand(shape)
+        for name, shape in fixture["keys"]
+    }
+
+
+@pytest.mark.parametrize("case", fixtures.cases(), ids=lambda case: f"{case.upstream}-{case.id}-{case.entry}")
+def test_round_trip(case: Case) -> None:
+    original = _numbered(case.read())
+
+    ours = convert.from_upstream(original, model=case.entry, upstream=case.upstream)
+    back = convert.to_upstream(ours, model=case.entry, upstream=case.upstream)
+
+    assert {k: (v.shape, v.flatten()[0].item()) for k, v in back.items()} == {
+        k: (v.shape, v.flatten()[0].item()) for k, v in original.items()
+    }
+
+
+def test_every_mismatch_is_listed_from_both_sides() -> None:
+    case = next(c for c in fixtures.cases() if c.entry == "slowonly_r50_8x8")
+    original = _numbered(case.read())
+    names = list(original)
+    broken = {k: v for k, v in original.items() if k != names[0]}
+    broken["backbone.extra.weight"] = torch.zeros(3)
+    broken[names[1]] = torch.zeros(65)
+
+    with pytest.raises(CheckpointError) as caught:
+        convert.from_upstream(broken, model=case.entry, upstream=case.upstream)
+
+    message = str(caught.value)
+    assert "3 differences" in message
+    assert f"missing: {names[0]}" in message and "backbone.stem.conv.weight" in message
+    assert f"shape: {names[1]} is (65,), ours (64,)" in message
+    assert "unknown: backbone.extra.weight (3,)" in message
+
+
+def test_a_second_name_may_be_missing_but_not_differ() -> None:
+    case = next(c for c in fixtures.cases() if c.entry == "slowonly_r101_f16s4_k700_gcvmx")
+    original = _numbered(case.read())
+    whole = convert.from_upstream(original, model=case.entry, upstream=case.upstream)
+    for name in ("fc.bias", "head.1.bias"):
+        one = {k: v for k, v in original.items() if k != name}
+        assert convert.from_upstream(one, model=case.entry, upstream=case.upstream).keys() == whole.keys()
+    with pytest.raises(CheckpointError, match="not equal"):
+        different = {**original, "fc.bias": original["fc.bias"] + 1}
+        convert.from_upstream(different, model=case.entry, upstream=case.upstream)
+
+
+def test_a_project_without_a_map_is_named() -> None:
+    with pytest.raises(RecipeError, match="mmaction"):
+        convert.from_upstream({}, model="slowonly_r50_8x8", upstream="i3d_deepmind")
