@@ -45,7 +45,7 @@ MANIFEST = pa.schema(
         ("end_s", pa.float64()),  # null: to the end
         ("status", pa.string()),  # stored, rejected or missing
         ("stage", pa.string()),  # rejected only: fetch, probe, transcode or verify
-        ("reason", pa.string()),  # rejected only
+        ("reason", pa.string()),  # rejected: what was wrong; missing: not in the source, or left out
         ("note", pa.string()),  # stored, but something about the source was odd
         ("frames", pa.int32()),  # counted by decoding what is stored
         ("fps_num", pa.int64()),

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
-# Ray reads these when it is imported or started: no usage report leaves the machine, and its own lines stay out of
-# the way of ours.
+# Read when Ray starts: no usage report leaves the machine, and a worker without GPUs keeps CUDA_VISIBLE_DEVICES.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+
+# What they say at every start is no news to the user; their warnings and errors that matter come as exceptions.
+_QUIET = {
+    "ray._private.authentication.authentication_token_setup": logging.ERROR,
+    "ray.data._internal.execution.streaming_executor": logging.WARNING,
+    "ray.data._internal.progress": logging.ERROR,
+}
 
 
 def connect(cpus: int | None = None) -> None:
@@ -22,6 +29,8 @@ def connect(cpus: int | None = None) -> None:
     Args:
         cpus: of a Ray started here; by default as many as the machine has. A cluster keeps its own number.
     """
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
     if ray.is_initialized():
         return
     if os.environ.get("RAY_ADDRESS"):
@@ -34,3 +43,6 @@ def connect(cpus: int | None = None) -> None:
         logging_level=logging.WARNING,
         log_to_driver=False,
     )
+    token = Path.home() / ".ray" / "auth_token"  # Ray makes it, readable by everybody on the machine
+    if token.is_file() and token.stat().st_mode & 0o077:
+        token.chmod(0o600)

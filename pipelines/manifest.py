@@ -108,49 +108,50 @@ def check_share(plan: Plan, reasons: Counter[str], max_rejected: float) -> None:
 def _outcomes(plan: Plan, outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
     """Manifest rows in order, in blocks; adds the shards to `outcome`."""
     with ThreadPoolExecutor(_READERS) as pool:
-        for shards, planned in plan.groups():
-            if not shards:
-                yield [_missing(row) for row in planned[0]]
-                continue
+        for group in plan.groups():
             block = []
-            records = pool.map(lambda shard: _record(plan, shard), shards)
-            for shard, rows, record in zip(shards, planned, records, strict=True):
-                _check_record(plan, shard, rows, record)
+            records = pool.map(lambda planned: _record(plan, *planned), group)
+            for record in records:
                 block += record["rows"]
                 if record["shard"]:
                     outcome.shards.append(record["shard"])
             yield block
+    for unplanned in plan.unplanned():
+        yield [_missing(row, reason) for row, reason in unplanned]
 
 
-def _record(plan: Plan, shard: int) -> dict[str, Any]:
+def _record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, Any]:
+    """The record of a shard: exactly one outcome for every planned video, and a shard with exactly the stored ones.
+
+    Raises:
+        ShardError: it is not that.
+    """
     uri = plan.record(shard)
     try:
         record: dict[str, Any] = json.loads(storage.read(uri))
-    except (FileNotFoundError, ValueError) as error:
+        rows, finished = record["rows"], record["shard"]
+        stored = [row for row in rows if row["status"] == "stored"]
+        path = plan.shard_path(shard, [row.id for row in planned])
+        is_right = (
+            [row["id"] for row in rows] == [row.id for row in planned]
+            and all(row["status"] in _STATUSES[:2] for row in rows)
+            and [(row["shard"], row["shard_row"]) for row in stored]
+            == [(path, n) for n in range(len(stored))]
+            and ((finished["path"], finished["rows"]) == (path, len(stored)) if stored else finished is None)
+        )
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise ShardError(
-            f"{uri}: missing or damaged ({error}); remove it and run the same command again"
+            f"{uri}: missing or damaged ({error!r}); remove it and run the same command again"
         ) from error
+    if not is_right:
+        raise ShardError(
+            f"{uri}: not the record of the {len(planned)} videos planned for this shard; remove it and run the same "
+            "command again"
+        )
     return record
 
 
-def _check_record(plan: Plan, shard: int, planned: list[VideoRow], record: dict[str, Any]) -> None:
-    """Every planned video has exactly one outcome, and the shard has exactly the stored ones."""
-    rows, stored = record["rows"], [row for row in record["rows"] if row["status"] == "stored"]
-    path = plan.shard_path(shard, [row.id for row in planned])
-    if (
-        [row["id"] for row in rows] != [row.id for row in planned]
-        or any(row["status"] not in _STATUSES[:2] for row in rows)
-        or [row["shard_row"] for row in stored] != list(range(len(stored)))
-        or any(row["shard"] != path for row in stored)
-        or (record["shard"] or {"path": path, "rows": 0})["rows"] != len(stored)
-    ):
-        raise ShardError(
-            f"{plan.record(shard)}: not the record of the {len(planned)} videos planned for this shard; remove it and "
-            "run the same command again"
-        )
-
-
-def _missing(row: VideoRow) -> dict[str, Any]:
+def _missing(row: VideoRow, reason: str) -> dict[str, Any]:
     return {
         "id": row.id,
         "path": row.path,
@@ -159,6 +160,7 @@ def _missing(row: VideoRow) -> dict[str, Any]:
         "start_s": row.start_s,
         "end_s": row.end_s,
         "status": "missing",
+        "reason": reason,
     }
 
 

@@ -32,6 +32,9 @@ from actionlib import storage
 from actionlib.errors import InputError, LabelError, ShardError
 from actionlib.samples import Annotations, VideoRow
 
+NOT_THERE = "not in the source"
+LEFT_OUT = "left out by --limit"
+
 _PLAN = "_plan.json"
 _SEED = 20_200  # any number; a change gives other shards
 _SHARDS_PER_GROUP = 64  # in the table: few enough to read for one shard, many enough to keep the footer small
@@ -46,15 +49,15 @@ _TABLE = pa.schema(
         ("splits", pa.list_(pa.string())),
         ("start_s", pa.float64()),
         ("end_s", pa.float64()),
-        ("source_bytes", pa.int64()),  # null: missing
-        ("shard", pa.int32()),  # null: missing
+        ("source_bytes", pa.int64()),  # null: not in the source
+        ("shard", pa.int32()),  # null: not in the source, or left out by --limit
     ]
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the stored bytes. A run continues only a plan with equal settings."""
+    """What decides what is stored. A run continues only a plan with equal settings."""
 
     name: str
     source: str
@@ -105,8 +108,25 @@ class Plan:
         table = pq.read_table(storage.join(root, self.table), filesystem=filesystem, columns=["shard"])
         return np.bincount(table.column("shard").drop_null().to_numpy(), minlength=self.shards)
 
-    def groups(self) -> Iterator[tuple[list[int], list[list[VideoRow]]]]:
-        """All rows in manifest order: runs of shards with the videos of each, at last the missing ones with no shard.
+    def groups(self) -> Iterator[list[tuple[int, list[VideoRow]]]]:
+        """The shards with their videos, in manifest order, some at a time. Raises ShardError as `_checked` does."""
+        for table in self._checked():
+            if not table.column("shard").null_count:
+                numbers = table.column("shard").to_numpy()
+                starts = [*np.flatnonzero(np.diff(numbers, prepend=-1)).tolist(), len(numbers)]
+                pairs = itertools.pairwise(starts)
+                yield [(int(numbers[begin]), _rows(table.slice(begin, end - begin))) for begin, end in pairs]
+
+    def unplanned(self) -> Iterator[list[tuple[VideoRow, str]]]:
+        """The videos in no shard with the reason, in manifest order after all others, some at a time."""
+        for table in self._checked():
+            if table.column("shard").null_count:
+                is_absent = table.column("source_bytes").is_null().to_pylist()
+                reasons = (NOT_THERE if absent else LEFT_OUT for absent in is_absent)
+                yield list(zip(_rows(table), reasons, strict=True))
+
+    def _checked(self) -> Iterator[pa.Table]:
+        """The table in blocks that hold either whole shards or videos without one.
 
         Raises:
             ShardError: the table is not the one that was planned.
@@ -117,16 +137,7 @@ class Plan:
             raise ShardError(f"{uri}: the plan's table was changed; restore it, or choose another --output")
         file = pq.ParquetFile(pa.BufferReader(data))
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, use_threads=False)
-            if table.column("shard").null_count:
-                yield [], [_rows(table)]
-                continue
-            numbers = table.column("shard").to_numpy()
-            starts = [*np.flatnonzero(np.diff(numbers, prepend=-1)).tolist(), len(numbers)]
-            yield (
-                [int(numbers[start]) for start in starts[:-1]],
-                [_rows(table.slice(start, end - start)) for start, end in itertools.pairwise(starts)],
-            )
+            yield file.read_row_group(group, use_threads=False)
 
 
 def load(output: str) -> Plan | None:
@@ -154,8 +165,6 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
     sizes = np.array([listing.get(row.path, -1) for row in rows], np.int64)
     if not (sizes >= 0).any():
         raise InputError(_nothing_present(settings.source, rows, listing))
-    if settings.limit is not None:
-        rows, sizes = _limited(rows, sizes, settings.limit)
     order, shards = _pack(sizes, settings)
     with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
         path = Path(folder, "plan.parquet")
@@ -163,7 +172,6 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
         digest = storage.sha256_file(path)
         name = f"plan-{digest[:16]}.parquet"
         storage.upload(path, storage.join(output, name))
-    present = int((sizes >= 0).sum())
     document = {
         "settings": _settings_document(settings, annotations),
         "settings_sha256": _settings_sha256(settings, annotations),
@@ -171,8 +179,8 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
         "table": name,
         "table_sha256": digest,
         "rows": len(rows),
-        "present": present,
-        "shards": int(shards[present - 1]) + 1,
+        "present": int((shards >= 0).sum()),
+        "shards": int(shards.max()) + 1,
     }
     storage.create(storage.join(output, _PLAN), json.dumps(document, indent=1).encode())
     stored = load(output)
@@ -228,33 +236,26 @@ def _selected(annotations: Annotations, splits: tuple[str, ...]) -> list[VideoRo
     return [VideoRow(r.id, r.path, r.labels, names, r.start_s, r.end_s) for r, names in chosen if names]
 
 
-def _limited(
-    rows: list[VideoRow], sizes: npt.NDArray[np.int64], limit: int
-) -> tuple[list[VideoRow], npt.NDArray[np.int64]]:
-    """`limit` of the present videos, spread evenly over the list so that all classes occur, and all missing ones."""
-    present = np.flatnonzero(sizes >= 0)
-    keep = sizes < 0
-    keep[present[np.linspace(0, len(present) - 1, min(limit, len(present))).round().astype(np.int64)]] = True
-    return [rows[i] for i in np.flatnonzero(keep)], sizes[keep]
-
-
 def _pack(
     sizes: npt.NDArray[np.int64], settings: Settings
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Manifest order of the rows and the shard of each in that order, -1 for the missing ones.
+    """Manifest order of the rows and the shard of each in that order, -1 for those without one.
 
     Shuffled videos are laid end to end, each as long as its expected bytes but at least 1/shard_videos of a shard;
     the shard is the one in which a video begins. So a shard has at most `shard_videos` videos and passes its target
     by less than one video. Lengths are integers: the result is exact on every machine.
     """
     present = np.flatnonzero(sizes >= 0)
+    if settings.limit is not None and settings.limit < len(present):
+        # Spread over the list, so that all classes occur.
+        present = present[np.linspace(0, len(present) - 1, settings.limit).round().astype(np.int64)]
     present = present[np.random.Generator(np.random.PCG64(_SEED)).permutation(len(present))]
     expected = (sizes[present] * _GROWTH[settings.encoding]).astype(np.int64)
     target = settings.shard_mib << 20
     lengths = np.maximum(expected * settings.shard_videos, target)
     begins = np.cumsum(lengths) - lengths
     _, shards = np.unique(begins // (target * settings.shard_videos), return_inverse=True)
-    missing = np.flatnonzero(sizes < 0)
+    missing = np.setdiff1d(np.arange(len(sizes)), present)
     return np.concatenate([present, missing]), np.concatenate([shards, np.full(len(missing), -1)])
 
 
@@ -275,7 +276,7 @@ def _write_table(
     with pq.ParquetWriter(path, _TABLE) as writer:
         for begin, end in itertools.pairwise(starts):
             chosen = [rows[i] for i in order[begin:end]]
-            is_missing = shards[begin:end] < 0
+            size = sizes[order[begin:end]]
             columns = [
                 pa.array([row.id for row in chosen], pa.string()),
                 pa.array([row.path for row in chosen], pa.string()),
@@ -283,8 +284,8 @@ def _write_table(
                 pa.array([row.splits for row in chosen], pa.list_(pa.string())),
                 pa.array([row.start_s for row in chosen], pa.float64()),
                 pa.array([row.end_s for row in chosen], pa.float64()),
-                pa.array(sizes[order[begin:end]], pa.int64(), mask=is_missing),
-                pa.array(shards[begin:end], pa.int32(), mask=is_missing),
+                pa.array(size, pa.int64(), mask=size < 0),
+                pa.array(shards[begin:end], pa.int32(), mask=shards[begin:end] < 0),
             ]
             writer.write_table(pa.table(columns, schema=_TABLE), row_group_size=end - begin)
 

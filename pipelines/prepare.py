@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from typing import Any, Literal
 import ray
 import ray.data
 import ray.exceptions
+from ray.util.annotations import RayDeprecationWarning
 
 from actionlib import dataset, storage, transcode
 from actionlib.errors import ActionlibError, InputError
@@ -52,7 +54,7 @@ class PrepareConfig:
     split: tuple[str, ...] = ()
     """Splits to store, such as train1 test1 (default: all)."""
     limit: int | None = None
-    """Store at most this many videos, spread evenly over the list, for a trial (default: all)."""
+    """Store at most this many videos, spread evenly over the list, for a trial; the others count as missing."""
     shard_mib: int = 64
     """Target size of a shard file in MiB."""
     shard_videos: int = 256
@@ -168,15 +170,18 @@ def _run(
     context.enable_progress_bars = False  # ours counts videos
     context.execution_no_progress_timeout_s = (
         -1
-    )  # a shard is silent until it ends; each of its videos has a limit
+    )  # a shard says nothing before its end; each video has a limit
     shards = ray.data.from_items(pending, override_num_blocks=len(pending))
-    results = shards.map(
-        stage,
-        compute=ray.data.TaskPoolStrategy(size=workers),
-        num_cpus=1,
-        memory=_TASK_MEMORY_BYTES,
-        max_retries=_TASK_RETRIES,
-    )
+    with warnings.catch_warnings():
+        # `max_retries` as a remote argument goes with Ray 2.64; until then there is no other way to bound it.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        results = shards.map(
+            stage,
+            compute=ray.data.TaskPoolStrategy(size=workers),
+            num_cpus=1,
+            memory=_TASK_MEMORY_BYTES,
+            max_retries=_TASK_RETRIES,
+        )
     try:
         for result in results.iter_rows():
             yield json.loads(result["rejections"])
