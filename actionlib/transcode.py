@@ -53,8 +53,9 @@ Encoding = Literal["h264", "jpeg"]
 # docs/video_format.md has the sizes, times and PSNR of the alternatives.
 GOP_FRAMES = 16
 PRESET = "veryfast"
+TUNE = "fastdecode"
 CRF = 20
-JPEG_QSCALE = 3
+JPEG_QSCALE = 4
 
 _UNKNOWN_FPS = Fraction(25)
 _SIDE_LIMIT_PX = 8192  # of a stored picture; only absurd aspect ratios reach it
@@ -206,6 +207,7 @@ def _command(
 _H264 = {
     "c:v": "libx264",
     "preset": PRESET,
+    "tune": TUNE,
     "crf": CRF,
     "g": GOP_FRAMES,
     "keyint_min": GOP_FRAMES,
