@@ -72,8 +72,8 @@ def views(frames_TCHW: torch.Tensor, protocol: Protocol) -> torch.Tensor:
     else:
         corners = [(0, 0), (0, right), (down, 0), (down, right), middle]
     out = np.empty((protocol.crops, frames.shape[1], frames.shape[0], size, size), np.uint8)
-    for view, (top, left) in zip(out, corners, strict=False):
-        view[:] = _planes(_cut(frames, (top, left, size, size)))
+    for number, (top, left) in enumerate(corners):
+        out[number] = _planes(_cut(frames, (top, left, size, size)))
     if protocol.crops == 10:
         out[5:] = out[:5, ..., ::-1]
     return torch.from_numpy(out)
