@@ -266,13 +266,9 @@ def _write_table(
     order: npt.NDArray[np.int64],
     shards: npt.NDArray[np.int64],
 ) -> None:
-    present = int((sizes >= 0).sum())
-    group_starts = np.searchsorted(
-        shards[:present], np.arange(0, shards[:present].max() + 1, _SHARDS_PER_GROUP)
-    )
+    present = int((shards >= 0).sum())
+    group_starts = np.searchsorted(shards[:present], np.arange(0, shards.max() + 1, _SHARDS_PER_GROUP))
     starts = [*group_starts.tolist(), *range(present, len(rows), 1 << 14), len(rows)]
-    if starts[-2] == starts[-1]:
-        starts.pop()
     with pq.ParquetWriter(path, _TABLE) as writer:
         for begin, end in itertools.pairwise(starts):
             chosen = [rows[i] for i in order[begin:end]]

@@ -111,7 +111,7 @@ def check_and_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotati
         source=source,
         resize=config.resize,
         encoding=config.encoding,
-        encoder=_encoder(config.encoding),
+        encoder=transcode.ENCODER[config.encoding],
         ffmpeg=transcode.ffmpeg_version(),
         limits=asdict(transcode.Limits()),
         splits=tuple(sorted(config.split)),
@@ -130,12 +130,6 @@ def check_and_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotati
         stored = plan.make(output, settings, annotations, listing())
     plan.check_same(stored, settings, annotations)
     return stored
-
-
-def _encoder(encoding: str) -> dict[str, Any]:
-    if encoding == "jpeg":
-        return {"qscale": transcode.JPEG_QSCALE}
-    return {"gop_frames": transcode.GOP_FRAMES, "preset": transcode.PRESET, "crf": transcode.CRF}
 
 
 def make_shards(planned: Plan, config: PrepareConfig) -> None:
@@ -168,6 +162,7 @@ def _run(
     """Run `stage` once for each pending shard, in any order; yields its rejections by reason."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours counts videos
+    context.raise_original_map_exception = True
     context.execution_no_progress_timeout_s = (
         -1
     )  # a shard says nothing before its end; each video has a limit
@@ -198,16 +193,21 @@ def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any) -> dict[str, A
     return {"shard": shard, "rejections": json.dumps(counts.rejections)}
 
 
-def _cause(error: ray.exceptions.RayError) -> ActionlibError:
-    """What a task raised, without Ray's own frames; a defect keeps its traceback as the cause."""
+def _cause(error: ray.exceptions.RayError) -> Exception:
+    """What a task raised, without Ray's frames around it; a defect stays as Ray tells it, with its traceback."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, ActionlibError):
         return cause
     if isinstance(cause, OSError):
         return ActionlibError(
-            f"a shard could not be made: {cause}. The same command continues once that is mended"
+            f"a shard could not be made: {cause}; the same command continues once that is mended"
         )
-    return ActionlibError(f"a shard could not be made: {error}")
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return error
+    return ActionlibError(
+        f"a shard could not be made, its worker died {_TASK_RETRIES + 1} times: {error}. If memory ran out, give fewer "
+        "--workers; the same command continues"
+    )
 
 
 def summary(output: str, document: dict[str, Any], version: str) -> str:

@@ -1,0 +1,490 @@
+"""Preprocessing on small real videos: what is stored, what a rerun does, and that kills change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actionlib import labels, storage
+from actionlib.dataset import Dataset
+from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
+from actionlib.samples import Annotations, VideoRow
+from actionlib.transcode import ffmpeg_program
+from pipelines import cluster, local_s3, manifest, plan, prepare
+from pipelines.plan import Settings
+from pipelines.prepare import PrepareConfig
+from pipelines.shard_task import make_shard
+
+ROOT = Path(__file__).parents[2]
+FRAMES = 10
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """UCF101 layout: 24 short videos of 3 classes, one text file that is no video, and two listed files that are not there."""
+    root = tmp_path_factory.mktemp("source")
+    train, test = [], []
+    for number in range(24):
+        name = f"{'abc'[number % 3]}/v{number:02d}.avi"
+        path = root / "videos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = f"testsrc2=size={64 + 2 * number}x48:rate=10:duration=1,hue=h={15 * number}"
+        subprocess.run(
+            [
+                ffmpeg_program(),
+                "-v",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                picture,
+                "-c:v",
+                "mpeg4",
+                "-threads",
+                "1",
+                str(path),
+            ],
+            check=True,
+        )
+        (train if number % 4 else test).append(name)
+    (root / "videos" / "a" / "text.avi").write_text("no video\n" * 99)
+    train += ["a/text.avi", "b/gone1.avi"]
+    test += ["c/gone2.avi"]
+    lists = root / "lists"
+    lists.mkdir()
+    (lists / "classInd.txt").write_text("1 a\n2 b\n3 c\n")
+    (lists / "trainlist01.txt").write_text("".join(f"{name} {'abc'.index(name[0]) + 1}\n" for name in train))
+    (lists / "testlist01.txt").write_text("".join(f"{name}\n" for name in test))
+    return root
+
+
+def config(root: Path, output: Path | str, **changes: Any) -> PrepareConfig:
+    base = {"source": str(root / "videos"), "output": str(output), "name": "small", "shard_videos": 4}
+    return PrepareConfig(**{**base, **changes})
+
+
+def annotate(source: Path) -> Callable[[prepare.Listing], Annotations]:
+    return lambda listing: labels.ucf101(source / "lists")
+
+
+@pytest.fixture(scope="module")
+def local_ray(s3_server: local_s3.Server) -> Iterator[None]:
+    cluster.connect(2)  # after the S3 server, so that the workers have its address
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def clean(source: Path, local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of one undisturbed run."""
+    output = tmp_path_factory.mktemp("clean") / "out"
+    prepare.prepare(config(source, output), annotate(source))
+    return output
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file below `folder` with its sha256; two runs are the same if these are."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# --- the plan ---------------------------------------------------------------------------------------------
+
+
+def some_settings(**changes: Any) -> Settings:
+    base = {
+        "name": "n",
+        "source": "/s",
+        "resize": "short256",
+        "encoding": "h264",
+        "encoder": {},
+        "ffmpeg": "9",
+    }
+    more = {"limits": {}, "splits": (), "limit": None, "shard_mib": 1, "shard_videos": 5}
+    return Settings(**{**base, **more, **changes})
+
+
+def some_rows(count: int) -> Annotations:
+    rows = tuple(
+        VideoRow(f"v{i}", f"v{i}.avi", (i % 2,), (("train", "test")[i % 3 == 0],)) for i in range(count)
+    )
+    return Annotations(rows, ("x", "y"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.one_of(st.none(), st.integers(0, 3 << 20)), min_size=1, max_size=600).filter(any),
+    shard_videos=st.integers(1, 9),
+    limit=st.one_of(st.none(), st.integers(1, 700)),
+)
+def test_every_video_is_planned_once(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int | None], shard_videos: int, limit: int | None
+) -> None:
+    annotations = some_rows(len(sizes))
+    listing = {f"v{i}.avi": size for i, size in enumerate(sizes) if size is not None}
+    chosen = some_settings(shard_videos=shard_videos, limit=limit)
+    made = plan.make(str(tmp_path_factory.mktemp("plan")), chosen, annotations, listing)
+    shards = [pair for group in made.groups() for pair in group]
+    assert [number for number, _ in shards] == list(range(made.shards))
+    for number, rows in shards:
+        assert made.shard_rows(number) == rows
+        assert 1 <= len(rows) == made.shard_sizes()[number] <= shard_videos
+        assert sum(listing[row.path] for row in rows[:-1]) <= 1 << 20
+    planned = [row for _, rows in shards for row in rows]
+    left = [pair for block in made.unplanned() for pair in block]
+    assert sorted(planned + [row for row, _ in left], key=lambda row: int(row.id[1:])) == list(
+        annotations.rows
+    )
+    assert len(planned) == made.present == min(len(listing), limit or len(listing))
+    assert all((reason == plan.NOT_THERE) == (row.path not in listing) for row, reason in left)
+
+
+def test_a_plan_is_the_same_each_time_and_mixes_the_list(tmp_path: Path) -> None:
+    annotations, listing = some_rows(1000), {f"v{i}.avi": 1000 for i in range(1000)}
+    chosen = some_settings(shard_videos=100)
+    first = plan.make(str(tmp_path / "1"), chosen, annotations, listing)
+    second = plan.make(str(tmp_path / "2"), chosen, annotations, dict(reversed(listing.items())))
+    assert first.table_sha256 == second.table_sha256
+    places = np.array([int(row.id[1:]) for row in first.shard_rows(0)])
+    assert abs(places.mean() - 500) < 100  # a sample of the whole list, not its beginning
+
+
+def test_splits_are_chosen_and_unknown_ones_refused(tmp_path: Path) -> None:
+    annotations, listing = some_rows(9), {f"v{i}.avi": 1 for i in range(9)}
+    made = plan.make(str(tmp_path), some_settings(splits=("test",)), annotations, listing)
+    assert {row.id for row in made.shard_rows(0)} == {"v0", "v3", "v6"}
+    with pytest.raises(InputError, match="the annotations have test, train"):
+        plan.make(str(tmp_path), some_settings(splits=("val",)), annotations, listing)
+    with pytest.raises(LabelError, match="twice"):
+        plan.make(str(tmp_path), some_settings(), Annotations(annotations.rows * 2, ()), listing)
+
+
+def test_another_setting_or_another_list_is_not_continued(tmp_path: Path) -> None:
+    annotations, listing = some_rows(9), {f"v{i}.avi": 1 for i in range(9)}
+    made = plan.make(str(tmp_path), some_settings(), annotations, listing)
+    plan.check_same(made, some_settings(), annotations)
+    with pytest.raises(InputError, match='resize is "340x256", there it was "short256"'):
+        plan.check_same(made, some_settings(resize="340x256"), annotations)
+    with pytest.raises(InputError, match="annotations_sha256"):
+        plan.check_same(made, some_settings(), some_rows(8))
+
+
+# --- one run ----------------------------------------------------------------------------------------------
+
+
+def test_what_is_stored(clean: Path, source: Path) -> None:
+    data = Dataset.open(str(clean))
+    data.verify()
+    assert data.classes == ("a", "b", "c") and data.splits == ("test1", "train1")
+    assert data.counts("train1") == {"nominal": 20, "stored": 18, "rejected": 1, "missing": 1}
+    assert data.counts("test1") == {"nominal": 7, "stored": 6, "rejected": 0, "missing": 1}
+    rows = {row["id"]: row for row in map(data.row, range(len(data)))}
+    assert len(rows) == len(data) == 27
+    assert rows["a/text.avi"]["status"] == "rejected" and rows["a/text.avi"]["stage"] == "probe"
+    assert (rows["b/gone1.avi"]["status"], rows["b/gone1.avi"]["reason"]) == ("missing", "not in the source")
+    for split in data.splits:
+        for index in data.indices(split):
+            row, video = data.row(index), data.read(index)
+            assert (row["frames"], row["height"], row["fps"]) == (FRAMES, 256, 10)
+            assert row["source_sha256"] == storage.sha256_file(source / "videos" / row["path"])
+            assert (video.frames, video.height, video.width) == (FRAMES, 256, row["width"])
+            assert data.classes[row["labels"][0]] == row["path"][0]
+
+
+def test_the_document_describes_every_file(clean: Path) -> None:
+    document = json.loads((clean / "_dataset.json").read_bytes())
+    assert sorted(p.relative_to(clean).as_posix() for p in (clean / "rgb").iterdir()) == [
+        shard["path"] for shard in document["shards"]
+    ]
+    for shard in document["shards"]:
+        assert storage.sha256_file(clean / shard["path"]) == shard["sha256"]
+        assert (clean / shard["path"]).stat().st_size == shard["bytes"]
+    assert sum(shard["rows"] for shard in document["shards"]) == document["videos"]["stored"] == 24
+    assert document["encoder"]["gop_frames"] and document["ffmpeg"]
+
+
+def test_a_rerun_changes_nothing_and_starts_no_work(
+    clean: Path, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(clean)
+    monkeypatch.setattr(prepare, "make_shards", None)  # calling it would fail
+    version = prepare.prepare(config(source, clean), annotate(source))
+    assert tree(clean) == before
+    assert version == Dataset.open(str(clean)).version
+    said = capsys.readouterr().out
+    assert "already done" in said
+    assert ["all", "videos", "24", "1", "2", "27"] in [line.split() for line in said.splitlines()]
+    with pytest.raises(InputError, match="encoding"):
+        prepare.prepare(config(source, clean, encoding="jpeg"), annotate(source))
+    assert tree(clean) == before
+
+
+def test_s3_in_and_out_gives_the_same_videos(clean: Path, source: Path, bucket: str, local_ray: None) -> None:
+    for path in sorted((source / "videos").glob("*/*0*.avi")):
+        storage.upload(path, storage.join(bucket, "raw", path.relative_to(source / "videos").as_posix()))
+    chosen = config(source, f"{bucket}/sets/small", source=f"{bucket}/raw", workers=1)
+    prepare.prepare(chosen, annotate(source))
+    ours, theirs = Dataset.open(f"{bucket}/sets/small"), Dataset.open(str(clean))
+    ours.verify()
+    hashes = {row["id"]: row["sha256"] for row in map(theirs.row, range(len(theirs)))}
+    stored = [ours.row(i) for i in range(len(ours)) if ours.row(i)["status"] == "stored"]
+    assert len(stored) == 12 and all(row["sha256"] == hashes[row["id"]] for row in stored)
+    assert ours.read(0).frames == FRAMES
+
+
+def test_too_many_rejections_publish_nothing_until_allowed(
+    source: Path, local_ray: None, tmp_path: Path
+) -> None:
+    for name in ("v01", "v02", "v03"):
+        (tmp_path / "videos" / "a").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / "a" / f"{name}.avi").write_bytes(b"")
+    shutil.copy(source / "videos" / "a" / "v00.avi", tmp_path / "videos" / "a")
+    by_folder = lambda listing: labels.folder(listing())  # noqa: E731
+    with pytest.raises(ActionlibError, match=r"3 of 4 videos were rejected.*3 x probe"):
+        prepare.prepare(config(tmp_path, tmp_path / "out"), by_folder)
+    assert not (tmp_path / "out" / "_dataset.json").exists()
+    prepare.prepare(config(tmp_path, tmp_path / "out", max_rejected=0.8), by_folder)
+    assert Dataset.open(str(tmp_path / "out")).counts("all")["rejected"] == 3
+
+
+def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for chosen, message in [
+        (config(source, out, source=str(tmp_path / "nothing")), "--source .*nothing: no such"),
+        (config(source, out, source="https://example.org/k400"), "only local paths and s3://"),
+        (config(source, source / "videos" / "out"), "lies inside --source"),
+        (config(source, source / "videos"), "lies inside --source"),
+        (config(source, out, source=str(source)), "none of the 27 annotated videos is there; looked for a/"),
+        (config(source, "/proc/out"), "--output /proc/out"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            prepare.check_and_plan(chosen, annotate(source))
+    assert not out.exists() or not any(out.iterdir())
+    with pytest.raises(InputError, match="--max-rejected"):
+        config(source, out, max_rejected=5)
+    with pytest.raises(InputError, match="--shard-videos"):
+        config(source, out, shard_videos=0)
+
+
+def test_a_source_that_vanishes_stops_the_run_and_is_no_rejection(
+    source: Path, local_ray: None, tmp_path: Path
+) -> None:
+    shutil.copytree(source / "videos", tmp_path / "videos")
+    chosen = config(tmp_path, tmp_path / "out")
+    prepare.check_and_plan(chosen, annotate(source))
+    (tmp_path / "videos" / "a" / "v00.avi").unlink()
+    with pytest.raises(LocationError, match=r"v00\.avi was there when this run was planned"):
+        prepare.prepare(chosen, annotate(source))
+    shutil.copy(source / "videos" / "a" / "v00.avi", tmp_path / "videos" / "a")
+    prepare.prepare(chosen, annotate(source))
+    assert Dataset.open(str(tmp_path / "out")).counts("test1")["stored"] == 6
+
+
+def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path, tmp_path: Path) -> None:
+    shutil.copytree(clean, tmp_path / "out")
+    (tmp_path / "out" / "_dataset.json").unlink()
+    planned = plan.load(str(tmp_path / "out"))
+    assert planned is not None
+    good = Path(planned.record(0)).read_text()
+    for bad in ("", "{}", good.replace("stored", "fine", 1), Path(planned.record(1)).read_text()):
+        Path(planned.record(0)).write_text(bad)
+        with pytest.raises(ActionlibError, match=r"part-00000\.json.*remove it"):
+            manifest.publish(planned, 0.5)
+    assert not (tmp_path / "out" / "_dataset.json").exists()
+
+
+def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) -> None:
+    with pytest.raises(ActionlibError, match="a shard could not be made"):
+        list(prepare._run(_die, [0], 1))
+
+
+def _die(row: dict[str, Any]) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return row
+
+
+# --- kills ------------------------------------------------------------------------------------------------
+
+# Runs a job, or one shard of it without Ray, and kills its own process around the n-th call of a storage function.
+_DYING = """
+import os, signal, sys
+from pathlib import Path
+from actionlib import labels, storage
+from pipelines import plan, prepare, shard_task
+name, number, when, what, source, output = sys.argv[1:]
+calls, original = [], getattr(storage, name)
+def dying(*arguments):
+    calls.append(arguments)
+    if len(calls) == int(number) and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    result = original(*arguments)
+    if len(calls) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+setattr(storage, name, dying)
+config = prepare.PrepareConfig(source=source + "/videos", output=output, name="small", shard_videos=4)
+if what == "shard":
+    shard_task.make_shard(plan.load(output), 0)
+else:
+    prepare.prepare(config, lambda listing: labels.ucf101(Path(source, "lists")))
+"""
+
+
+def die(source: Path, output: Path, name: str, number: int, when: str, what: str = "job") -> None:
+    command = [sys.executable, "-c", _DYING, name, str(number), when, what, str(source), str(output)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", ["upload", "create"])
+def test_killed_while_planning(clean: Path, source: Path, tmp_path: Path, name: str, when: str) -> None:
+    """The table of the plan is uploaded, then the plan is created."""
+    die(source, tmp_path / "out", name, 1, when)
+    planned = prepare.check_and_plan(config(source, tmp_path / "out"), annotate(source))
+    assert not list((tmp_path / "out").glob(".write-probe*"))
+    for file in ("_plan.json", planned.table):
+        assert (tmp_path / "out" / file).read_bytes() == (clean / file).read_bytes()
+
+
+@pytest.mark.parametrize(("name", "when"), [("upload", "before"), ("upload", "after"), ("create", "before")])
+def test_killed_while_making_a_shard(clean: Path, source: Path, tmp_path: Path, name: str, when: str) -> None:
+    """The shard is uploaded, then its record is created."""
+    out = tmp_path / "out"
+    planned = prepare.check_and_plan(config(source, out), annotate(source))
+    die(source, out, name, 1, when, "shard")
+    assert not Path(planned.record(0)).exists()
+    make_shard(planned, 0)
+    made = {name: digest for name, digest in tree(out).items() if "part-" in name and ".upload" not in name}
+    assert len(made) == 2 and made.items() <= tree(clean).items()
+
+
+@pytest.mark.parametrize(("name", "when"), [("upload", "before"), ("upload", "after"), ("create", "before")])
+def test_killed_while_publishing(clean: Path, source: Path, tmp_path: Path, name: str, when: str) -> None:
+    """The manifest is uploaded, then `_dataset.json` is created."""
+    out = tmp_path / "out"
+    shutil.copytree(clean, out)
+    (out / "_dataset.json").unlink()
+    (out / "manifest.parquet").unlink()
+    die(source, out, name, 1, when)
+    assert not (out / "_dataset.json").exists()
+    prepare.prepare(config(source, out), annotate(source))
+    assert tree(out) == tree(clean)
+
+
+class Job:
+    """The job as a process of its own, with everything it starts marked in the environment."""
+
+    def __init__(self, source: Path, output: Path) -> None:
+        self.records = output / "_shards"
+        self.mark = f"ACTIONLIB_TEST_MARK={uuid.uuid4().hex}"
+        name, _, value = self.mark.partition("=")
+        flags = ["--source", source / "videos", "--annotations", source / "lists", "--output", output]
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "jobs/preprocess_ucf101.py",
+                *flags,
+                *("--name", "small", "--shard-videos", "4", "--workers", "2"),
+            ],
+            cwd=ROOT,
+            env={**os.environ, name: value},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def processes(self, word: str = "") -> list[int]:
+        """Living processes that descend from the job, also orphaned ones, whose command has `word` in it."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                is_ours = self.mark.encode() in (folder / "environ").read_bytes()
+                if is_ours and word.encode() in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+        return found
+
+    def wait_for_records(self, more: int, timeout_s: float = 120) -> None:
+        """Until `more` shards than at the call are done."""
+
+        def count() -> int:
+            return len(list(self.records.glob("part-*"))) if self.records.exists() else 0
+
+        target, deadline = count() + more, time.monotonic() + timeout_s
+        while count() < target:
+            assert self.process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """kill -9 of the driver; whatever it started has to end by itself."""
+        self.process.kill()
+        self.process.communicate()
+        deadline = time.monotonic() + 60
+        while self.processes():
+            assert time.monotonic() < deadline, "processes outlived the killed job"
+            time.sleep(0.2)
+
+    def kill_a_worker(self) -> bool:
+        workers = self.processes("shard_stage")
+        if workers:
+            os.kill(random.choice(workers), signal.SIGKILL)
+        return bool(workers)
+
+    def finish(self) -> None:
+        said, _ = self.process.communicate(timeout=240)
+        assert self.process.returncode == 0, said
+
+
+def test_killed_drivers_and_workers_change_nothing(clean: Path, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = Job(source, out)
+    first.wait_for_records(1)
+    first.kill()
+    assert not (out / "_dataset.json").exists()
+    done = {path.name: path.stat().st_mtime_ns for path in (out / "rgb").iterdir()}
+    last = Job(source, out)
+    last.wait_for_records(1)
+    assert last.kill_a_worker()
+    last.finish()
+    assert not last.processes()
+    assert {k: v for k, v in tree(out).items() if ".upload" not in k} == tree(clean)
+    kept = [name for name, modified in done.items() if (out / "rgb" / name).stat().st_mtime_ns == modified]
+    assert len(kept) >= len(done) - 2  # at most the shards in flight were made again
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(10))
+def test_kills_at_random_moments_change_nothing(clean: Path, source: Path, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(chance.randint(1, 3)):
+        job = Job(source, tmp_path / "out")
+        time.sleep(chance.uniform(0.5, 20))
+        job.kill()
+    job = Job(source, tmp_path / "out")
+    kills = 0
+    while job.process.poll() is None and kills < 3:
+        time.sleep(chance.uniform(0.2, 3))
+        kills += job.kill_a_worker()
+    job.finish()
+    assert {k: v for k, v in tree(tmp_path / "out").items() if ".upload" not in k} == tree(clean)
