@@ -52,7 +52,7 @@ class TestViews(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self.dataset = dataset
         self.videos = videos
         self.labels = dataset.labels(videos)
-        self.sampling = sampling
+        self.sampling = protocol.sampling(sampling)
         self.protocol = protocol
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:

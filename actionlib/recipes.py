@@ -62,6 +62,7 @@ class Protocol:
 
     `crops`: 1 centre, 3 along the long side, 10 the four corners and the centre with their mirror images.
     `average`: `logits` (same as averaging features before one linear layer) or `softmax` of each view.
+    `segments`: of a test clip, where training has others: TSN trains on 3 or 7 and tests single frames.
     """
 
     clips: int = 10
@@ -69,15 +70,21 @@ class Protocol:
     short_side_px: int = 256
     crop_px: int = 256
     average: Literal["logits", "softmax"] = "logits"
+    segments: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.clips >= 1, f"{self}: at least one clip")
+        _require(self.segments is None or self.segments >= 1, f"{self}: at least one segment")
         _require(self.crops in (1, 3, 10), f"{self}: crops is 1, 3 or 10")
         _require(1 <= self.crop_px <= self.short_side_px, f"{self}: the crop fits into the short side")
 
     @property
     def views(self) -> int:
         return self.clips * self.crops
+
+    def sampling(self, training: Sampling) -> Sampling:
+        """How a test clip is sampled, given how training samples."""
+        return training if self.segments is None else dataclasses.replace(training, segments=self.segments)
 
     @classmethod
     def parse(cls, text: str, base: Protocol) -> Protocol:

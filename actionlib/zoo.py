@@ -100,9 +100,9 @@ class ModelInfo:
 # fmt: off
 TSN_R18, TSN_R34, TSN_R50, TSN_R101, TSN_R152 = (partial(tsn_resnet, depth=d) for d in (18, 34, 50, 101, 152))
 SLOWONLY_R50, SLOWONLY_R101 = (partial(slowonly, depth=d) for d in (50, 101))
-R2PLUS1D_R18, R2PLUS1D_R34 = (partial(r2plus1d, depth=d) for d in (18, 34))
+R2PLUS1D_R18, R2PLUS1D_R34, R2PLUS1D_R152 = (partial(r2plus1d, depth=d) for d in (18, 34, 152))
 # MMAction's one has a max pool after the stem that VMZ's own of that depth lacks.
-R2PLUS1D_R34_POOL, R2PLUS1D_R152 = (partial(r2plus1d, depth=d, pool=True) for d in (34, 152))
+R2PLUS1D_R34_POOL = partial(r2plus1d, depth=34, pool=True)
 # GluonCV v1 derives the middle widths from the block, and its epsilon is PyTorch's.
 R2PLUS1D_R18_V1, R2PLUS1D_R34_V1, R2PLUS1D_R50_V1 = (partial(r2plus1d, depth=d, widths="block", eps=1e-5) for d in (18, 34, 50))
 R3D_R18 = partial(r3d, depth=18)

@@ -20,12 +20,12 @@ TRAINING = tuple(
 )
 
 VIEWS_30 = Protocol(clips=10, crops=3, short_side_px=256, crop_px=256)
-VIEWS_250 = Protocol(clips=25, crops=10, short_side_px=256, crop_px=224)
+VIEWS_250 = Protocol(clips=25, crops=10, short_side_px=256, crop_px=224, segments=1)
 
 
 def dense(base: Recipe, frames: int, stride: int) -> Recipe:
     """The same recipe for another clip."""
-    return replace(base, sampling=Sampling("dense", frames, stride))
+    return replace(base, sampling=replace(base.sampling, frames=frames, stride=stride))
 
 
 def segments(base: Recipe, count: int) -> Recipe:
@@ -179,7 +179,7 @@ PT_TSN_STHV2 = replace(
     source="gluoncv scripts/action-recognition/configuration/resnet50_v1b_sthsthv2.yaml",
 )
 PT_SLOWONLY_8X8 = Recipe(
-    sampling=Sampling("dense", frames=8, stride=8),
+    sampling=Sampling("dense", frames=8, stride=8, views="ends"),
     train_crop="random",
     train_short_side_px=(256, 320),
     base_lr=0.1,
@@ -232,6 +232,7 @@ MX_TSN_SEG7 = Recipe(
     sampling=Sampling("segments", frames=1, stride=1, segments=7),
     train_crop="multiscale",
     crop_scales=(1.0, 0.8),
+    crop_positions=13,
     base_lr=0.01,
     batch=64,
     epochs=100,
@@ -270,6 +271,7 @@ MX_R2PLUS1D = Recipe(
     train_crop="multiscale",
     train_crop_px=112,
     crop_scales=(1.0, 0.8),
+    crop_positions=13,
     base_lr=0.1,
     batch=64,
     warmup_epochs=34.0,
@@ -289,7 +291,7 @@ MX_SLOWONLY_K700 = replace(
 
 # The file's 0.01 is multiplied by 2 GPUs. Its epoch is 1,000,000 clips, here one clip of each of the 246,534 videos:
 # 35 of them are 142 of ours, a tenth of the rate after every 10 is after 41, 81 and 122. Statistics are those of
-# the repository's own video operator. A shuffled short side of 128 or 160 becomes any between.
+# the repository's own video operator. Where its uniform test clips start is not stated. A shuffled short side of 128 or 160 becomes any between.
 VMZ_L8 = Recipe(
     sampling=Sampling("dense", frames=8, stride=1),
     train_crop="random",
@@ -307,10 +309,11 @@ VMZ_L8 = Recipe(
     grad_clip_norm=None,
     protocol=Protocol(clips=10, crops=1, short_side_px=128, crop_px=112, average="softmax"),
     source="vmz c2/scripts/train_r2plus1d_kinetics.sh and test_r2plus1d_kinetics.sh",
+    assumed=("sampling.views",),
 )
 # The script trains R(2+1)D on 8 frames; the other rows of the table share its test protocol only.
-VMZ_L8_OTHER = replace(VMZ_L8, assumed=TRAINING)
-VMZ_L16 = replace(dense(VMZ_L8, 16, 1), assumed=TRAINING)
+VMZ_L8_OTHER = replace(VMZ_L8, assumed=(*TRAINING, "sampling.views"))
+VMZ_L16 = replace(dense(VMZ_L8, 16, 1), assumed=VMZ_L8_OTHER.assumed)
 # Tested on every clip of a video, overlapping; ten stand for them.
 VMZ_L32 = replace(
     dense(VMZ_L8, 32, 1), source="vmz c2/scripts/extract_feature_kinetics.sh", assumed=(*TRAINING, "protocol")

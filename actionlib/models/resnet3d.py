@@ -153,7 +153,7 @@ def r2plus1d(
 ) -> ResNet3d:
     """R(2+1)D. Defaults are VMZ's; `widths` as in `conv_2plus1d`.
 
-    `pool`: a max pool after the stem: MMAction's depth 34 and everybody's depth 152 have it, the others not.
+    `pool`: a max pool after the stem: in MMAction's depth 34 and the depth 152 of VMZ's PyTorch port, nowhere else.
     `eps`: 1e-3 in Caffe2 and whatever was converted from it, 1e-5 in GluonCV v1 and torchvision.
     """
     norm = batch_norm(eps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -44,23 +43,19 @@ def _scores(model: Any, fixture: dict[str, Any]) -> tuple[torch.Tensor, torch.Te
     return model.head(feature), feature
 
 
-# left out of the plain run: deep networks on large inputs
-SLOW: set[str] = set()
+def _name(case: Case) -> str:
+    return f"{case.upstream}-{case.id}-{case.entry}"
 
 
-def _parameters(cases: Iterable[Case]) -> list[Any]:
-    return [
-        pytest.param(
-            case,
-            id=f"{case.upstream}-{case.id}-{case.entry}",
-            marks=[pytest.mark.slow] if case.id in SLOW else [],
-        )
-        for case in cases
-    ]
+WITH_OUTPUTS = [
+    pytest.param(case, id=_name(case), marks=[pytest.mark.slow] if case.heavy else [])
+    for case in fixtures.cases()
+    if case.has_outputs
+]
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("case", _parameters(c for c in fixtures.cases() if c.has_outputs))
+@pytest.mark.parametrize("case", WITH_OUTPUTS)
 def test_scores_are_the_originals(case: Case) -> None:
     fixture = case.read()
     state_dict = convert.from_upstream(
@@ -91,7 +86,7 @@ def _numbered(fixture: dict[str, Any]) -> dict[str, torch.Tensor]:
     }
 
 
-@pytest.mark.parametrize("case", fixtures.cases(), ids=lambda case: f"{case.upstream}-{case.id}-{case.entry}")
+@pytest.mark.parametrize("case", fixtures.cases(), ids=_name)
 def test_round_trip(case: Case) -> None:
     original = _numbered(case.read())
 

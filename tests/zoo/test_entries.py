@@ -1,0 +1,214 @@
+"""One body for every entry of the zoo, and the three functions that use the table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import actionlib
+from actionlib import cli
+from actionlib.errors import CheckpointError, RecipeError
+from actionlib.models.blocks import freeze_batch_norm
+from actionlib.zoo import CLASSES, ZOO, load_backbone
+from tests.zoo import fixtures
+
+# Learnable numbers by network and class count. They are sums over the key lists of the original projects' networks
+# (the fixtures, which test_parameters_are_the_originals counts again where they are at hand); `r3d_tiny` is ours:
+# stem 3*16*49 + 2*16, stages 27*(16*16*2) + 4*16, 27*(16*24 + 24*24) + 16*24 + 6*24, 27*(24*40 + 40*40) + 24*40 + 6*40,
+# 27*(40*64 + 64*64) + 40*64 + 6*64, head 8*64 + 8.
+PARAMETERS = {
+    "tsn_r18_*_k400_*": 11_381_712,
+    "tsn_r34_*_k400_*": 21_489_872,
+    "tsn_r50_*_k400*": 24_327_632,
+    "tsn_r101_*_k400_*": 43_319_760,
+    "tsn_r152_*_k400_*": 58_963_408,
+    "tsn_r50_*_hmdb51_*": 23_612_531,
+    "tsn_r50_*_sthv2_*": 23_864_558,
+    "slowonly_r101_*_k700_*": 60_973_820,
+    "slowonly_r50_*": 32_454_096,
+    "slowonly_r101_*": 60_359_120,
+    "r2plus1d_18_16x2_*": 31_505_325,
+    "r2plus1d_34_16x2_*": 61_831_661,
+    "r2plus1d_50_16x2_*": 53_949_691,
+    "r2plus1d_152_*": 118_226_785,
+    "r2plus1d_18_l*": 33_370_839,
+    "r2plus1d_34_l32_flow_*": 63_694_970,
+    "r2plus1d_34_*": 63_697_175,
+    "r3d_18_*": 33_371_472,
+    "r2d_18_l8": 11_447_568,
+    "r2d_18_l16": 11_522_832,
+    "fr2d_18_*": 11_381_712,
+    "mc2_18_*": 11_400_528,
+    "mc3_18_*": 11_695_440,
+    "mc4_18_*": 12_727_632,
+    "mc5_18_*": 16_856_400,
+    "rmc2_18_*": 33_352_656,
+    "rmc3_18_*": 33_057_744,
+    "rmc4_18_*": 32_025_552,
+    "rmc5_18_*": 27_896_784,
+    "r3d_tiny_8x4": 296_216,
+}
+
+
+def expected_parameters(name: str) -> int:
+    return next(count for pattern, count in PARAMETERS.items() if name in actionlib.list_models(pattern))
+
+
+# one entry of each distinct network
+DISTINCT = list({fixtures.network_of(entry): name for name, entry in reversed(ZOO.items())}.values())
+
+
+def counted(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", DISTINCT)
+def test_network(name: str) -> None:
+    """Shape out, two clip lengths, a gradient for everything that can learn."""
+    model = actionlib.create_model(name, num_classes=5, dropout=0.0).train()
+    channels, frames, _, _ = actionlib.model_info(name).input
+    folded = dict(getattr(ZOO[name].build, "keywords", {})).get("fold_frames")  # R2D takes one length only
+
+    logits = model(torch.randn(2, channels, folded or min(frames, 4), 20, 24))
+    assert logits.shape == (2, 5) and logits.dtype == torch.float32
+    # every logit with another weight: their plain sum would cancel in the head
+    (logits * torch.linspace(0.5, 1.5, 10).view(2, 5)).sum().backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all() and parameter.grad.any(), parameter_name
+
+    with torch.no_grad():
+        assert model(torch.randn(2, channels, folded or 3, 32, 18)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_entry(name: str) -> None:
+    """Every line of the table: it builds, its numbers fit together, its source is complete."""
+    info, entry = actionlib.model_info(name), ZOO[name]
+    with torch.device("meta"):
+        model = actionlib.create_model(name)
+    assert counted(model) == expected_parameters(name)
+    assert model.head.fc.out_features == CLASSES[entry.dataset]
+    assert info.num_classes == CLASSES[entry.dataset]
+    assert info.input[1] == entry.recipe.sampling.clip_frames
+    assert len(entry.recipe.statistics.mean) == info.input[0]
+    assert set(field.split(".")[0] for field in entry.recipe.assumed) <= {
+        f.name for f in dataclasses.fields(entry.recipe)
+    }
+    assert entry.recipe.source and entry.source.upstream
+
+
+def test_costs_are_the_published_ones() -> None:
+    """VMZ publishes multiply-adds and conv + FC weights of one clip; some are rounded to a decimal, some cut off."""
+    wrong = {}
+    for name, entry in ZOO.items():
+        if entry.published.gflops is None or entry.published.params_m is None:
+            continue
+        with torch.device("meta"):
+            model = actionlib.create_model(name)
+        weights_m = sum(p.numel() for n, p in model.named_parameters() if p.ndim > 1 or n.startswith("head.")) / 1e6
+        _, gmacs = cli.cost(name)
+        if abs(gmacs - entry.published.gflops) > 0.1 or abs(weights_m - entry.published.params_m) > 0.1:
+            wrong[name] = (gmacs, weights_m)
+    assert wrong == {}
+
+
+@pytest.mark.parity
+@pytest.mark.skipif(not fixtures.FOLDER.is_dir(), reason=fixtures.MISSING)
+def test_parameters_are_the_originals() -> None:
+    checked = set()
+    for case in fixtures.cases():
+        fixture = json.loads(case.path.read_text())
+        if case.entry in (fixture.get("catalogue_ids") or []):
+            assert fixtures.learnable(fixture) == expected_parameters(case.entry), case
+            checked |= set(fixture["catalogue_ids"])
+    assert set(ZOO) - checked == {"r3d_tiny_8x4"}
+
+
+def test_other_classes_channels_and_one_frame() -> None:
+    model = actionlib.create_model("r3d_tiny_8x4", num_classes=5, in_channels=2, dropout=0.3)
+    assert model(torch.randn(1, 2, 1, 48, 64)).shape == (1, 5)
+    assert model.head.dropout.p == 0.3
+
+
+def test_logits_are_float32_under_autocast() -> None:
+    model = actionlib.create_model("r3d_tiny_8x4")
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(torch.randn(1, 3, 4, 64, 64))
+    assert logits.dtype == torch.float32
+
+
+def test_features_enter_the_classifier() -> None:
+    for name in ("r3d_tiny_8x4", "tsn_r18_seg7_k400_gcvpt"):
+        model = actionlib.create_model(name).eval()
+        x = torch.randn(2, 3, 3, 64, 64)
+        torch.testing.assert_close(model.head.fc(model.features(x)), model(x))
+
+
+def test_segments_of_a_video_do_not_mix_with_another() -> None:
+    model = actionlib.create_model("tsn_r18_seg7_k400_gcvpt").eval()
+    x = torch.randn(2, 3, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x)[1:], model(x[1:]))
+        torch.testing.assert_close(model(x), model(x.flip(2)))  # a mean has no order
+        by_frame = torch.stack([model(x[:, :, t : t + 1]) for t in range(3)]).mean(0)
+        torch.testing.assert_close(model(x), by_frame)
+
+
+def test_unknown_names_suggest_near_ones() -> None:
+    with pytest.raises(RecipeError, match="slowonly_r50_8x8"):
+        actionlib.create_model("slowonly_r50_8x9")
+    with pytest.raises(RecipeError, match="zoo list"):
+        actionlib.model_info("transformer")
+
+
+def test_list_models() -> None:
+    assert actionlib.list_models() == sorted(ZOO)
+    assert actionlib.list_models("slowonly_r50_8x8*") == ["slowonly_r50_8x8", "slowonly_r50_8x8_in1k"]
+    assert actionlib.list_models("nothing*") == []
+
+
+def test_backbone_is_kept_and_the_head_is_new() -> None:
+    trained = actionlib.create_model("r3d_tiny_8x4", num_classes=8)
+    model = actionlib.create_model("r3d_tiny_8x4", num_classes=8)
+    head = model.head.fc.weight.clone()
+
+    left = load_backbone(model, trained.state_dict())
+
+    assert left == ["head.fc.bias", "head.fc.weight"]
+    assert torch.equal(model.head.fc.weight, head)
+    for name, value in trained.backbone.state_dict().items():
+        assert torch.equal(model.backbone.state_dict()[name], value), name
+
+
+def test_another_backbone_is_refused_with_both_sides() -> None:
+    weights = actionlib.create_model("r3d_tiny_8x4").state_dict()
+    weights["backbone.stage9.weight"] = weights.pop("backbone.stem.norm.weight")
+    weights["backbone.stem.conv.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointError) as caught:
+        load_backbone(actionlib.create_model("r3d_tiny_8x4"), weights)
+    message = str(caught.value)
+    assert "3 differences" in message
+    assert "missing: backbone.stem.norm.weight (16,)" in message
+    assert "unknown: backbone.stage9.weight (16,)" in message
+    assert "shape: backbone.stem.conv.weight is (1,), the model has (16, 3, 1, 7, 7)" in message
+
+
+@pytest.mark.parametrize(
+    ("partial", "frozen", "free"), [(False, False, 9), (True, False, 1), (False, True, 0)]
+)
+def test_freezing_batch_norms(partial: bool, frozen: bool, free: int) -> None:
+    model = actionlib.create_model("r3d_tiny_8x4").train()
+    freeze_batch_norm(model, partial=partial, frozen=frozen)
+    norms = {n: m for n, m in model.named_modules() if isinstance(m, nn.BatchNorm3d)}
+    before = {n: m.running_mean.clone() for n, m in norms.items() if m.running_mean is not None}
+    model(torch.randn(2, 3, 2, 64, 64)).sum().backward()
+    moved = [n for n, m in norms.items() if not torch.equal(before[n], m.running_mean)]
+    learning = [n for n, m in norms.items() if m.weight.grad is not None]
+    assert moved == learning
+    assert len(moved) == (len(norms) if free == 9 else free)
+    assert free != 1 or moved == ["backbone.stem.norm"]
