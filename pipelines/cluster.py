@@ -12,6 +12,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
 
+from actionlib.errors import ActionlibError
+
 # What they say at every start is no news to the user; their warnings and errors that matter come as exceptions.
 _QUIET = {
     "ray._private.authentication.authentication_token_setup": logging.ERROR,
@@ -28,21 +30,48 @@ def connect(cpus: int | None = None) -> None:
 
     Args:
         cpus: of a Ray started here; by default as many as the machine has. A cluster keeps its own number.
+
+    Raises:
+        ActionlibError: Ray does not start or the cluster does not answer.
     """
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     if ray.is_initialized():
         return
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING, log_to_driver=False)
+        try:
+            ray.init(logging_level=logging.WARNING, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ActionlibError(
+                f"no Ray cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']}: {error}"
+            ) from error
         return
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        logging_level=logging.WARNING,
-        log_to_driver=False,
-    )
+    _start(cpus)
     token = Path.home() / ".ray" / "auth_token"  # Ray makes it, readable by everybody on the machine
     if token.is_file() and token.stat().st_mode & 0o077:
         token.chmod(0o600)
+
+
+def is_local() -> bool:
+    """Whether Ray runs on this machine for this process alone, so that it will not grow."""
+    return not os.environ.get("RAY_ADDRESS")
+
+
+def _start(cpus: int | None) -> None:
+    """Start Ray on this machine. A machine under load can miss Ray's 30 s for it, so there is a second try."""
+    for last in (False, True):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                logging_level=logging.WARNING,
+                log_to_driver=False,
+            )
+            return
+        except Exception as error:  # Ray raises it bare: "The current node timed out during startup"
+            ray.shutdown()
+            if last:
+                raise ActionlibError(
+                    f"Ray did not start on this machine: {error}. The same command tries again"
+                ) from error

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,15 +23,15 @@ import pyarrow.parquet as pq
 import ray
 import ray.data
 import torch
-from actionlib.metrics import confusion_matrix, mean_class_accuracy, top_k_accuracy
 
 from actionlib import checkpoints, storage
 from actionlib.checkpoints import Checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import CheckpointError, InputError
 from actionlib.evaluation import Scorer
+from actionlib.metrics import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from actionlib.recipes import Protocol, Recipe, from_dict, override
-from actionlib.zoo import create_model, load_backbone, model_info
+from actionlib.zoo import create_model, model_info
 from pipelines import cluster
 from pipelines.progress import Ticker
 from pipelines.train import VALIDATION_SPLITS
@@ -151,9 +151,10 @@ def check(config: EvaluateConfig) -> Plan:
 
 def load_exactly(model: torch.nn.Module, weights: Checkpoint) -> None:
     """Load every tensor, head included. Raises CheckpointError where one is missing, left over or misshapen."""
-    left = load_backbone(model, weights.model)
-    if left:
-        raise CheckpointError(f"{weights.uri} does not hold this model: {', '.join(left)} differ in shape")
+    try:
+        model.load_state_dict(weights.model)
+    except RuntimeError as error:
+        raise CheckpointError(f"{weights.uri} does not hold this model: {error}") from error
 
 
 def evaluate(config: EvaluateConfig, show: Callable[[str], None] = print) -> Evaluation:
@@ -191,13 +192,20 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
         config.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
     )
     loaders = config.loaders if config.loaders is not None else (4 if use_gpu else 0)
+
+    class Bound(ScoreGroups):
+        """Arguments in the class: as constructor arguments they would be objects that a restarted actor may miss."""
+
+        arguments = (plan, count, loaders)
+
     rows = ray.data.range(tasks, override_num_blocks=tasks).map_batches(
-        ScoreGroups,
-        fn_constructor_args=(plan, count, loaders),
+        Bound,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(config.workers, tasks)),
         num_cpus=1 + loaders,
         num_gpus=1 if use_gpu else 0,
+        max_restarts=3,
+        max_task_retries=3,
     )
     scores = np.full((count, len(plan.classes)), np.nan, np.float32)
     times_scored = np.zeros(count, np.int64)
@@ -214,9 +222,11 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
 class ScoreGroups:
     """Ray Data actor: task number -> scores of its videos. Holds the model."""
 
-    def __init__(self, plan: Plan, count: int, loaders: int) -> None:
-        self.plan = plan
-        self.count = count
+    arguments: ClassVar[tuple[Plan, int, int]]  # plan, number of videos, decoding processes
+
+    def __init__(self) -> None:
+        self.plan, self.count, loaders = self.arguments
+        plan = self.plan
         device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
         if device.type == "cpu":
             torch.set_num_threads(1)  # reductions depend on the number of threads

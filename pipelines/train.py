@@ -9,6 +9,7 @@ end the run. Checkpoints travel through `ray.train.report`, whose upload functio
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
-from actionlib.metrics import top_k_accuracy
 from ray.train.torch import TorchTrainer
 from torch import nn
 
@@ -30,6 +30,7 @@ from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.loader import TestViews, TrainClips, batches
+from actionlib.metrics import top_k_accuracy
 from actionlib.recipes import Recipe, override, to_dict
 from actionlib.training import (
     BatchPlan,
@@ -42,7 +43,6 @@ from actionlib.training import (
 from actionlib.zoo import create_model, load_backbone, model_info
 from pipelines import cluster, progress
 from pipelines.train_log import TrainLog
-
 
 VALIDATION_SPLITS = ("val", "test1", "test")  # the first that a dataset has
 
@@ -158,9 +158,9 @@ def check(config: TrainConfig) -> Plan:
     storage.check_writable(root, "--checkpoints")
     dataset = Dataset.open(storage.check_uri(config.data, "--data"))
     split = _choose_split(dataset, config.split, "--split", ("train", "train1"))
-    val_split = _choose_split(
-        dataset, config.val_split, "--val-split", ("val", "test1", "test"), needed=False
-    )
+    val_split = config.val_split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
+    if val_split is not None:
+        _choose_split(dataset, val_split, "--val-split", ())
     videos = len(dataset.indices(split))
     if videos == 0:
         raise InputError(f"--data {dataset.uri}: no video of split {split} is stored; look at its manifest")
@@ -180,7 +180,7 @@ def check(config: TrainConfig) -> Plan:
     if (
         config.pretrained is not None
     ):  # on the CPU, once, here: a wrong file ends the job before it holds a GPU
-        _load_pretrained(create_model(config.model, num_classes=len(plan.classes)), config.pretrained)
+        _load_pretrained(create_model(config.model, num_classes=len(plan.classes)), config, plan.classes)
     return plan
 
 
@@ -201,10 +201,12 @@ def train(config: TrainConfig, show: Callable[[str], None] = print) -> TrainResu
     for line in _describe(plan, resumed_from=latest):
         show(line)
     cluster.connect()
-    use_gpu = _use_gpu(plan.config)
+    use_gpu = _use_gpu(plan.config, show)
     # Ray's own list of checkpoints is not what resumes us (see the module docstring): start it empty.
     storage.delete(storage.join(plan.run_uri, "checkpoint_manager_snapshot.json"))
     loaders = _loaders(plan.config, use_gpu)
+    # Ray Train's own limit of a minute is too short for nodes that have to be started and images to be pulled.
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1800")
     with progress.relay(show) as say:
         failure: str | None = _trainer(plan, loaders, use_gpu, say).fit().return_value  # type: ignore[attr-defined]
     if failure is not None:
@@ -285,8 +287,7 @@ def _restore(plan: Plan, run: Run, device: torch.device, say: Callable[[str], No
         model.load_state_dict(newest.model)
         say(f"resumed from {newest.uri} at step {newest.step}")
     elif plan.config.pretrained is not None:
-        left = _load_pretrained(model, plan.config.pretrained)
-        say(f"initialised from {plan.config.pretrained}; new: {', '.join(left) or 'nothing'}")
+        say(_load_pretrained(model, plan.config, plan.classes))
     model = model.to(device)
     if device.type == "cuda":
         model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
@@ -361,9 +362,18 @@ def _validate(train_step: TrainStep, dataset: Dataset, plan: Plan, loaders: int)
     return {"val_top1": float(counts[1] / counts[0]), "val_top5": float(counts[2] / counts[0])}
 
 
-def _load_pretrained(model: nn.Module, uri: str) -> list[str]:
-    """Load weights into `model`, keeping its own head where the classes differ; the tensors left new."""
-    return load_backbone(model, checkpoints.load_weights(uri).model)
+def _load_pretrained(model: nn.Module, config: TrainConfig, classes: Sequence[str]) -> str:
+    """Load weights into `model`; the head too where they were trained on the same classes. Says what was loaded."""
+    assert config.pretrained is not None
+    weights = checkpoints.load_weights(config.pretrained)
+    trained = weights.trainer.get("model")
+    if trained not in (None, config.model):
+        raise InputError(f"--pretrained {weights.uri} is a {trained}, --model is {config.model}")
+    if tuple(weights.trainer.get("classes", ())) == tuple(classes):
+        model.load_state_dict(weights.model)
+        return f"initialised from {weights.uri}, head included: the classes are the same"
+    left = load_backbone(model, weights.model)
+    return f"initialised from {weights.uri}; trained anew: {', '.join(left)}"
 
 
 def _choose_split(dataset: Dataset, wanted: str | None, flag: str, usual: Sequence[str]) -> str:
@@ -375,19 +385,24 @@ def _choose_split(dataset: Dataset, wanted: str | None, flag: str, usual: Sequen
     )
 
 
-def _use_gpu(config: TrainConfig) -> bool:
-    """Whether the workers train on GPUs; raises InputError where the cluster has too few of what was asked for."""
+def _use_gpu(config: TrainConfig, show: Callable[[str], None]) -> bool:
+    """Whether the workers train on GPUs. A cluster may still grow to what is needed; this machine alone does not.
+
+    Raises:
+        InputError: this machine has fewer GPUs or CPU cores than the workers need.
+    """
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus, cpus = total.get("GPU", 0), total.get("CPU", 0)
-    use_gpu = config.device == "cuda" or (config.device == "auto" and gpus >= config.workers)
-    if use_gpu and gpus < config.workers:
-        raise InputError(f"--device cuda --workers {config.workers}: the cluster has {gpus:.0f} GPUs")
-    needed = config.workers * (1 + _loaders(config, use_gpu))
-    if needed > cpus:
-        raise InputError(
-            f"--workers {config.workers} with {_loaders(config, use_gpu)} loaders each need {needed} CPUs and the "
-            f"cluster has {cpus:.0f}; lower --loaders or --workers, or add nodes"
-        )
+    use_gpu = config.device == "cuda" or (config.device == "auto" and total.get("GPU", 0) >= config.workers)
+    cpus = config.workers * (1 + _loaders(config, use_gpu))
+    for kind, needed in (("GPU", config.workers if use_gpu else 0), ("CPU", cpus)):
+        if needed <= total.get(kind, 0):
+            continue
+        if cluster.is_local():
+            raise InputError(
+                f"--workers {config.workers} --loaders {_loaders(config, use_gpu)} need {needed} {kind}s and this machine "
+                f"has {total.get(kind, 0):.0f}; lower them, or submit the job to a cluster"
+            )
+        show(f"waiting for the cluster to grow from {total.get(kind, 0):.0f} to {needed} {kind}s")
     return use_gpu
 
 
