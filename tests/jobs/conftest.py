@@ -1,0 +1,120 @@
+"""A real Ray cluster of one node, with its job server, for the tests of `ray job submit`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines import local_s3
+
+START_S = 120
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in sockets]
+
+
+def _marked(mark: str) -> list[int]:
+    """Living processes with `mark` in their environment: everything that descends from the cluster."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
+    """Address of the job server, `http://127.0.0.1:PORT`. It wants a token, which is in the environment meanwhile.
+
+    Not ended by `ray stop`, which ends every Ray of this user, but process by process.
+    """
+    folder = Path(
+        tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    )  # short: Ray's socket paths have 107 characters at most
+    gcs, dashboard, agent, client = _free_ports(4)
+    mark = f"ACTIONLIB_TEST_CLUSTER={secrets.token_hex(8)}"
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    mine = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(token),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    before = {name: os.environ.get(name) for name in mine}
+    os.environ.update(mine)
+    flags = {
+        "--port": gcs,
+        "--dashboard-host": "127.0.0.1",
+        "--dashboard-port": dashboard,
+        "--dashboard-agent-listen-port": agent,
+        "--ray-client-server-port": client,
+        "--node-ip-address": "127.0.0.1",
+        "--num-cpus": 2,
+        "--object-store-memory": 200_000_000,
+        "--temp-dir": folder,
+    }
+    words = [str(word) for flag in flags.items() for word in flag]
+    with (folder / "start.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *words],
+            env={**os.environ, **dict([mark.split("=")])},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        address = f"http://127.0.0.1:{dashboard}"
+        _wait_for_jobs(address, token.read_text(), process, folder / "start.log")
+        yield address
+    finally:
+        deadline = time.monotonic() + 20
+        process.terminate()
+        while (pids := _marked(mark)) and time.monotonic() < deadline:
+            if time.monotonic() > deadline - 15:
+                for pid in pids:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            process.poll()  # a zombie keeps its environment
+            time.sleep(0.2)
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _wait_for_jobs(address: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the job server answers; without a token it must refuse."""
+    request = urllib.request.Request(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=5):
+                return
+        except (urllib.error.URLError, OSError) as error:
+            assert process.poll() is None and time.monotonic() < deadline, f"{error}\n{log.read_text()}"
+        time.sleep(0.2)
