@@ -240,7 +240,7 @@ def _failure(code: int, messages: tuple[str, ...], limits: Limits) -> str | None
     if code == 0:
         return None
     if code > 0:
-        return f"ffmpeg failed with code {code}: {messages[0] if messages else 'it gave no reason'}"
+        return f"ffmpeg failed with code {code}: {'; '.join(messages) or 'it gave no reason'}"
     number = -code
     if number == signal.SIGXFSZ:
         return f"the stored video would be larger than {limits.output_bytes} bytes"

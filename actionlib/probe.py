@@ -92,6 +92,7 @@ class Prober:
             "pixels": pixels,
             "formats": FORMATS,
             "protocols": PROTOCOLS,
+            "wall_s": self._wall_s,
         }
         with self._lock:
             answer = self._exchange(json.dumps(request).encode("ascii") + b"\n")

@@ -7,7 +7,9 @@ one JSON request a line and writes one JSON answer a line; JSON and not pickle, 
 from __future__ import annotations
 
 import json
+import math
 import os
+import signal
 import stat
 import sys
 from typing import Any
@@ -29,12 +31,16 @@ def main() -> None:
     av.logging.set_level(av.logging.ERROR)
     for line in sys.stdin:
         request = json.loads(line)
+        # Should the parent be killed while a decoder hangs, this process must not stay: the alarm's default action
+        # ends it inside native code too.
+        signal.alarm(math.ceil(request["wall_s"]) + 5)
         try:
             answer = _packets(request) if request["ask"] == "packets" else _info(request)
         except RefusedError as refused:
             answer = {"reason": str(refused)}
         except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
             answer = {"reason": _plain(error, request["path"])}
+        signal.alarm(0)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -327,7 +327,7 @@ def _without_paths(ended: Ended, source: Path, folder: Path) -> Ended:
     def clean(line: str) -> str:
         for text, name in ((f"file:{source}", "the video"), (str(source), "the video"), (f"{folder}/", "")):
             line = line.replace(text, name)
-        return line[:200]
+        return line[:300]
 
     failure = None if ended.failure is None else clean(ended.failure)
     return Ended(failure, tuple(clean(line) for line in ended.messages))
