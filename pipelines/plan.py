@@ -37,6 +37,9 @@ LEFT_OUT = "left out by --limit"
 
 _PLAN = "_plan.json"
 _SEED = 20_200  # any number; a change gives other shards
+# A small set is cut finer, so that a few dozen cores have work; fixed numbers, since a plan must not depend on cores.
+_LEAST_SHARDS = 32
+_SMALLEST_SHARD_BYTES = 1 << 20
 _SHARDS_PER_GROUP = 64  # in the table: few enough to read for one shard, many enough to keep the footer small
 # Stored over source bytes, measured on UCF101 (320x240 MPEG-4 to short256); only the size of shards depends on it.
 _GROWTH = {"h264": 1.0, "jpeg": 6.0}
@@ -251,7 +254,7 @@ def _pack(
         present = present[np.linspace(0, len(present) - 1, settings.limit).round().astype(np.int64)]
     present = present[np.random.Generator(np.random.PCG64(_SEED)).permutation(len(present))]
     expected = (sizes[present] * _GROWTH[settings.encoding]).astype(np.int64)
-    target = settings.shard_mib << 20
+    target = min(settings.shard_mib << 20, max(_SMALLEST_SHARD_BYTES, int(expected.sum()) // _LEAST_SHARDS))
     lengths = np.maximum(expected * settings.shard_videos, target)
     begins = np.cumsum(lengths) - lengths
     _, shards = np.unique(begins // (target * settings.shard_videos), return_inverse=True)

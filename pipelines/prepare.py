@@ -56,7 +56,7 @@ class PrepareConfig:
     limit: int | None = None
     """Store at most this many videos, spread evenly over the list, for a trial; the others count as missing."""
     shard_mib: int = 64
-    """Target size of a shard file in MiB."""
+    """Target size of a shard file in MiB; small data sets get smaller ones, so that all cores have work."""
     shard_videos: int = 256
     """Most videos in a shard."""
     max_rejected: float = 0.05
@@ -151,12 +151,12 @@ def make_shards(planned: Plan, config: PrepareConfig) -> None:
     rejections: Counter[str] = Counter()
     with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as monitor:
         stage = functools.partial(shard_stage, planned=planned, monitor=monitor)
-        for reasons in _run(stage, pending, config.workers):
+        for reasons in run_shards(stage, pending, config.workers):
             rejections.update(reasons)
             manifest.check_share(planned, rejections, config.max_rejected)
 
 
-def _run(
+def run_shards(
     stage: Callable[[dict[str, Any]], dict[str, Any]], pending: list[int], workers: int | None
 ) -> Iterator[dict[str, int]]:
     """Run `stage` once for each pending shard, in any order; yields its rejections by reason."""

@@ -315,7 +315,7 @@ def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path,
 
 def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) -> None:
     with pytest.raises(ActionlibError, match="a shard could not be made"):
-        list(prepare._run(_die, [0], 1))
+        list(prepare.run_shards(_die, [0], 1))
 
 
 def _die(row: dict[str, Any]) -> dict[str, Any]:
