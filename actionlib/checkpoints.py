@@ -30,7 +30,7 @@ import safetensors.torch
 import torch
 
 from actionlib import storage
-from actionlib.errors import CheckpointError, InputError
+from actionlib.errors import CheckpointError, InputError, LocationError
 
 Pointer = Literal["latest", "best"]
 POINTERS: tuple[Pointer, ...] = ("latest", "best")
@@ -146,14 +146,16 @@ def load_weights(uri: str) -> Checkpoint:
     """Weights by URI: a run (its `best`, else its `latest`), a checkpoint directory, or a `.safetensors` file.
 
     Raises:
-        CheckpointError: nothing of that kind is there, or it is damaged.
+        LocationError: nothing of that kind is there. CheckpointError: it is damaged.
     """
     uri = storage.check_uri(uri, "weights")
     if uri.endswith(".safetensors"):
         try:
             data = storage.read(uri)
             return Checkpoint(uri, safetensors.torch.load(data), None, {}, hashlib.sha256(data).hexdigest())
-        except (FileNotFoundError, safetensors.SafetensorError) as error:
+        except FileNotFoundError as error:
+            raise LocationError(f"{uri}: no such file") from error
+        except safetensors.SafetensorError as error:
             raise CheckpointError(f"{uri}: cannot be read as safetensors: {error}") from error
     if storage.exists(storage.join(uri, _MANIFEST)):
         return load(uri)
@@ -162,7 +164,7 @@ def load_weights(uri: str) -> Checkpoint:
         target = run.target(pointer)
         if target is not None:
             return load(storage.join(uri, target["checkpoint"]))
-    raise CheckpointError(
+    raise LocationError(
         f"{uri}: neither a run (latest.json), a checkpoint (manifest.json) nor a .safetensors file"
     )
 

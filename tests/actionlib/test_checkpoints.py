@@ -12,7 +12,7 @@ import torch
 
 from actionlib import checkpoints, storage
 from actionlib.checkpoints import Run
-from actionlib.errors import CheckpointError, ConflictError, InputError
+from actionlib.errors import CheckpointError, ConflictError, InputError, LocationError
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -168,7 +168,7 @@ def test_weights_by_run_checkpoint_or_file(run: Run, tmp_path: Path) -> None:
     assert checkpoints.load_weights(storage.join(run.uri, second)).step == 2
     file = checkpoints.load_weights(storage.join(run.uri, first, "model.safetensors"))
     assert file.sha256 == best.sha256 and file.optimizer is None
-    with pytest.raises(CheckpointError, match="neither a run"):
+    with pytest.raises(LocationError, match="neither a run"):
         checkpoints.load_weights(str(tmp_path / "nothing"))
 
 

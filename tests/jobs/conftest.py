@@ -42,7 +42,7 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
     """Address of the job server, `http://127.0.0.1:PORT`. It wants a token, which is in the environment meanwhile.
 
