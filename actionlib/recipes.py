@@ -35,8 +35,13 @@ class Sampling:
     views: Literal["centres", "ends"] = "centres"
 
     def __post_init__(self) -> None:
-        _require(self.frames >= 1 and self.stride >= 1 and self.segments >= 1, f"{self}: all counts are at least 1")
-        _require(self.kind == "segments" or self.segments == 1, f"{self}: only kind 'segments' has several segments")
+        _require(
+            self.frames >= 1 and self.stride >= 1 and self.segments >= 1, f"{self}: all counts are at least 1"
+        )
+        _require(
+            self.kind == "segments" or self.segments == 1,
+            f"{self}: only kind 'segments' has several segments",
+        )
 
     @property
     def clip_frames(self) -> int:
@@ -53,7 +58,9 @@ class Statistics:
     channel_order: Literal["RGB", "BGR"] = "RGB"
 
     def __post_init__(self) -> None:
-        _require(len(self.mean) == len(self.std) and min(self.std) > 0, f"{self}: std is positive, one per channel")
+        _require(
+            len(self.mean) == len(self.std) and min(self.std) > 0, f"{self}: std is positive, one per channel"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class Protocol:
         clips, _, crops = text.partition("x")
         if not (clips.isdigit() and crops.isdigit()):
             raise RecipeError(f"protocol {text!r} is not CLIPSxCROPS such as 10x3, nor 'default'")
-        return dataclasses.replace(base, clips=int(clips), crops=int(crops))
+        return dataclasses.replace(base, clips=int(clips), crops=typing.cast(Literal[1, 3, 10], int(crops)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,10 @@ class Recipe:
     # spatial augmentation, on uint8 clips
     train_crop: Literal["multiscale", "random_resized", "random"] = "random_resized"
     train_crop_px: int = 224
-    train_short_side_px: tuple[int, int] = (256, 256)  # random short side in this range before a `random` crop
+    train_short_side_px: tuple[int, int] = (
+        256,
+        256,
+    )  # random short side in this range before a `random` crop
     crop_scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # `multiscale` only
     crop_max_distort: int = 1  # `multiscale` only: how far apart the two scale indices may be
     crop_positions: Literal[5, 13] = 5  # `multiscale` only: corners and centre, or these and eight between
@@ -146,13 +156,18 @@ class Recipe:
         _require(self.base_lr > 0 and self.epochs >= 1, "base_lr is above 0 and epochs at least 1")
         _require(0 <= self.flip_prob <= 1, f"flip_prob {self.flip_prob} is not a probability")
         _require(0 <= self.dropout < 1, f"dropout {self.dropout} is not in [0, 1)")
-        _require(0 < self.crop_area[0] <= self.crop_area[1] <= 1, f"crop_area {self.crop_area} is not within (0, 1]")
+        _require(
+            0 < self.crop_area[0] <= self.crop_area[1] <= 1,
+            f"crop_area {self.crop_area} is not within (0, 1]",
+        )
         _require(
             self.batch >= 1 and self.micro_batch >= 1 and self.batch % self.micro_batch == 0,
             f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}",
         )
         _require(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs is between 0 and epochs")
-        _require(self.train_short_side_px[0] <= self.train_short_side_px[1], "train_short_side_px is (low, high)")
+        _require(
+            self.train_short_side_px[0] <= self.train_short_side_px[1], "train_short_side_px is (low, high)"
+        )
         if self.train_crop == "random":
             _require(
                 self.train_crop_px <= self.train_short_side_px[0],
@@ -190,9 +205,13 @@ def _apply(target: Any, tree: dict[str, Any], where: str) -> Any:
             raise RecipeError(f"--set {where}.{name}: no such field; {where} has {', '.join(sorted(hints))}")
         nested = dataclasses.is_dataclass(getattr(target, name))
         if nested != isinstance(value, dict):
-            raise RecipeError(f"--set {where}.{name}: {'name one of its fields' if nested else 'it has no fields'}")
+            raise RecipeError(
+                f"--set {where}.{name}: {'name one of its fields' if nested else 'it has no fields'}"
+            )
         here = f"{where}.{name}"
-        changes[name] = _apply(getattr(target, name), value, here) if nested else _parse(value, hints[name], here)
+        changes[name] = (
+            _apply(getattr(target, name), value, here) if nested else _parse(value, hints[name], here)
+        )
     return dataclasses.replace(target, **changes)
 
 
@@ -214,7 +233,9 @@ def _parse(text: str, kind: Any, where: str) -> Any:
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         return kind(text)
     except (ValueError, KeyError) as error:
-        raise RecipeError(f"--set {where}={text}: not a valid {getattr(kind, '__name__', kind)}: {error}") from error
+        raise RecipeError(
+            f"--set {where}={text}: not a valid {getattr(kind, '__name__', kind)}: {error}"
+        ) from error
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
@@ -232,7 +253,9 @@ def from_dict(values: dict[str, Any]) -> Recipe:
 def _from_dict(kind: Any, values: dict[str, Any]) -> Any:
     hints = typing.get_type_hints(kind)
     if unknown := values.keys() - hints.keys():
-        raise RecipeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}; was it made by a newer version?")
+        raise RecipeError(
+            f"{kind.__name__} has no field {', '.join(sorted(unknown))}; was it made by a newer version?"
+        )
     return kind(
         **{
             name: _from_dict(hints[name], value)

@@ -141,7 +141,8 @@ def versions(uri: str) -> list[Version]:
     """Versions of an object, newest first, without delete markers."""
     if is_s3(uri):
         bucket, key = _split(uri)
-        found, page = [], {}
+        found: list[dict[str, Any]] = []
+        page: dict[str, str] = {}
         while True:  # S3 lists the versions of a key newest first
             reply = _s3().call_s3("list_object_versions", Bucket=bucket, Prefix=key, **page)
             found += [v for v in reply.get("Versions", []) if v["Key"] == key]
@@ -263,7 +264,7 @@ def arrow_filesystem(uri: str) -> tuple[FileSystem, str]:
     filesystem = fs.S3FileSystem(
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         endpoint_override=host or None,
-        scheme=scheme or "https",
+        scheme="http" if scheme == "http" else "https",
         connect_timeout=10,
         request_timeout=60,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=8),

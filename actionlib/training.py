@@ -275,7 +275,9 @@ class _RunningStatistics:
         if world_size > 1:
             dist.all_reduce(flat)
         flat /= self.count * world_size
-        for buffer, mean in zip(self.buffers, flat.split([b.numel() for b in self.buffers]), strict=True):
+        for buffer, mean in zip(
+            self.buffers, torch.split(flat, [b.numel() for b in self.buffers]), strict=True
+        ):
             buffer.copy_(mean.view_as(buffer))
 
 

@@ -7,6 +7,7 @@ call, so a second demo finds every step done and a stopped one goes on.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -21,9 +22,10 @@ from actionlib import figures, labels, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.pictures import prediction_sheet
+from actionlib.samples import Annotations
 from pipelines import cluster, local_s3
 from pipelines.evaluate import EvaluateConfig, Evaluation, evaluate
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import Listing, PrepareConfig, prepare
 from pipelines.progress import Ticker
 from pipelines.train import TrainConfig, train
 
@@ -96,7 +98,7 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
             PrepareConfig(
                 name=source.name, source=str(source.videos), output=data, shard_videos=32, max_rejected=0.5
             ),
-            lambda _, annotations=source.annotations: labels.ucf101(annotations),
+            functools.partial(_annotations, source.annotations),
         )
         heading(f"{source.name}: " + ("train" if pretrained is None else f"transfer from {pretrained}"))
         run = source.name
@@ -126,6 +128,10 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
     pictures = [_collect(name, evaluation, results) for name, evaluation in evaluations]
     for line in _table(evaluations, pictures, server, results):
         show(line)
+
+
+def _annotations(folder: Path, _: Listing) -> Annotations:
+    return labels.ucf101(folder)
 
 
 def _drawn(which: Literal["first", "second"], folder: Path, show: Callable[[str], None]) -> _Source:
@@ -167,7 +173,7 @@ def _collect(name: str, evaluation: Evaluation, results: Path) -> Path:
     dataset = Dataset.open(evaluation.metrics["data"])
     videos = dataset.indices(evaluation.metrics["split"])
     table = pq.read_table(folder / "scores.parquet")
-    scores = table["scores"].combine_chunks().flatten().to_numpy().reshape(len(videos), -1)
+    scores = np.array(table["scores"].to_pylist(), np.float32)
     chosen = np.random.default_rng(0).permutation(len(videos))[:_SHEET_VIDEOS]
     sheet = prediction_sheet(
         dataset, videos[chosen].tolist(), scores[chosen], table["label"].to_numpy()[chosen]

@@ -188,9 +188,8 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
     """Scores float32 `(videos, classes)` in manifest order, each video exactly once."""
     groups = -(-count // _group(plan))
     tasks = -(-groups // _GROUPS_PER_TASK)
-    use_gpu = config.device == "cuda" or (
-        config.device == "auto" and ray.cluster_resources().get("GPU", 0) > 0
-    )
+    gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
+    use_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     loaders = config.loaders if config.loaders is not None else (4 if use_gpu else 0)
 
     class Bound(ScoreGroups):

@@ -65,7 +65,7 @@ def relay(show: Callable[[str], None], every_s: float = 1) -> Iterator[Callable[
 
     Ray's own forwarding of worker output would add everything that any library prints there.
     """
-    mailbox = _Mailbox.remote()
+    mailbox = _Mailbox.remote()  # type: ignore[attr-defined]
     ended = threading.Event()
 
     def drain() -> None:
