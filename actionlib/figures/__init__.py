@@ -5,6 +5,6 @@
 """
 
 from actionlib.figures.actions import pairs
-from actionlib.figures.folder import SETS, draw_group, render
+from actionlib.figures.folder import DEMO_VIDEOS, SETS, draw_group, render
 
-__all__ = ["SETS", "draw_group", "pairs", "render"]
+__all__ = ["DEMO_VIDEOS", "SETS", "draw_group", "pairs", "render"]

@@ -1,9 +1,8 @@
 """What the figures do: two sets of actions as key poses, how they run in time, and the skeleton they move.
 
-Actions come in pairs whose members show the same poses in opposite order of time: a `StandUp` is a `SitDown`
-played backwards. Every action repeats for as long as the camera runs and is filmed from a random moment, so a
-pose is equally likely at every frame of a video, and equally likely in both members of a pair: no single frame,
-wherever it is taken, tells them apart. Only the direction of the slow stroke does; the way back is quick.
+Actions come in pairs that differ only in the direction of time: a `StandUp` is a `SitDown` played backwards. A
+stroke may begin before the video does or end after it, by the same random share at both ends, so a frame shows any
+moment of it, and shows it as often in one member of a pair as in the other: a frame tells the pair, not the member.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 Point = tuple[float, float]
 Pose = Mapping[str, float]
 
-# Part of a repetition that the slow stroke takes; the rest is the quick way back to its start.
-STROKE = 0.8
+# Share of a stroke that may lie outside the video, at each end.
+TRIM = 0.3
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Action:
     Attributes:
         name: the class.
         twin: the class of the same frames in reverse order, or None for an action that looks the same both ways.
-        motion: `stroke` goes slowly through `keys` and quickly back, `swing` to and fro alike, `cycle` through
-            `keys` as a loop whose last key poses like the first.
+        motion: `stroke` goes through `keys` once, `swing` to and fro again and again, `cycle` round and round
+            through `keys`, the last of which poses like the first.
         keys: poses, each a mapping of joint to degrees. Limb angles are measured in the picture from straight
             down, positive to the right (the figure faces right); `elbow` and `knee` are relative to the limb
             above; `lean` tilts the trunk; `lift` raises the feet, in hundredths of the body's height.
@@ -181,18 +180,18 @@ def pairs(actions: tuple[Action, ...]) -> list[tuple[str, str]]:
     return [(a.name, a.twin) for a in actions if a.twin]
 
 
-def progress(motion: str, phase: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far along its key poses an action is, in [0, 1], at `phase` in repetitions (any real number).
+def progress(motion: str, t_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """How far along its key poses an action is at each moment of a video, in [0, 1].
 
-    >>> progress("stroke", np.array([0.0, 0.4, 0.8, 0.9])).round(2).tolist()
-    [0.0, 0.5, 1.0, 0.5]
+    A stroke starts at a random moment, is held before and after, and may be cut by `TRIM` at either end. Swings
+    and cycles start at a random phase. `t_s`: the moments, in seconds from 0.
     """
-    u = np.mod(phase, 1.0)
-    if motion == "cycle":
-        return u
-    if motion == "swing":
-        return 0.5 - 0.5 * np.cos(2 * math.pi * u)
-    return np.where(u < STROKE, _eased(u / STROKE), 1 - _eased((u - STROKE) / (1 - STROKE)))
+    if motion == "stroke":
+        lasts_s = rng.uniform(1.2, 1.8)
+        start_s = rng.uniform(-TRIM * lasts_s, t_s[-1] - (1 - TRIM) * lasts_s)
+        return _eased(((t_s - start_s) / lasts_s).clip(0, 1))
+    phase = rng.uniform() + t_s / rng.uniform(1.4, 2.1)
+    return np.mod(phase, 1.0) if motion == "cycle" else 0.5 - 0.5 * np.cos(2 * math.pi * phase)
 
 
 def _eased(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from actionlib.figures.actions import Action, Build, Point, pose, progress, skel
 
 Colour = tuple[int, int, int]
 Look = Literal["painted", "paper"]
+Track = NDArray[np.floating[Any]]  # one number a frame
 
 SCALE = 2  # figures are drawn at twice the size and averaged down; scenes are smooth already
 _PAD = 0.5  # the scene reaches this part of a frame beyond each side, for the camera to move over
@@ -64,15 +65,15 @@ def make_actor(look: Look, rng: np.random.Generator) -> Actor:
         shin=0.235 * legs,
     )
     scene = _painted_scene(size, rng) if look == "painted" else _paper_scene(size, rng)
-    middle = np.asarray(scene, dtype=np.float64).mean(axis=(0, 1))
+    low, high = (150, 256) if look == "painted" else (0, 110)
     return Actor(
         look,
         build,
-        rng.uniform(0.055, 0.085),
-        skin=_apart(middle, rng),
-        shirt=_apart(middle, rng),
-        trousers=_apart(middle, rng),
-        prop=_apart(middle, rng),
+        rng.uniform(0.07, 0.095),
+        skin=_colour(rng, low, high),
+        shirt=_colour(rng, low, high),
+        trousers=_colour(rng, low, high),
+        prop=_colour(rng, low, high),
         scene=scene,
         size=size,
         fps=fps,
@@ -80,14 +81,13 @@ def make_actor(look: Look, rng: np.random.Generator) -> Actor:
 
 
 def draw_clip(action: Action, actor: Actor, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Frames (T, H, W, 3) uint8 of one random take of the action, 1.5 to 2.1 s long.
+    """Frames (T, H, W, 3) uint8 of one random take of the action, 2.45 to 2.9 s long.
 
     For an action with a twin, the twin's video is the same frames in reverse order.
     """
     fps = actor.fps[0] / actor.fps[1]
-    frames = round(fps * rng.uniform(1.5, 2.1))
-    period_s = rng.uniform(1.1, 1.9)
-    along = progress(action.motion, rng.uniform() + np.arange(frames) / (fps * period_s))
+    frames = round(fps * rng.uniform(2.45, 2.9))
+    along = progress(action.motion, np.arange(frames) / fps, rng)
     jitter = {
         j: float(rng.normal(0, 4)) for j in sorted({name for key in action.keys for name in key} - {"lift"})
     }
@@ -116,11 +116,11 @@ class _Camera:
 
     scene: Image.Image
     canvas: tuple[int, int]
-    x_px: NDArray[np.float64]
-    y_px: NDArray[np.float64]
-    height_px: NDArray[np.float64]
-    tilt: NDArray[np.float64]
-    ground_px: NDArray[np.float64]
+    x_px: Track
+    y_px: Track
+    height_px: Track
+    tilt: Track
+    ground_px: Track
 
     def to_canvas(self, point: Point, t: int, mirror: bool) -> Point:
         x, y = (-point[0] if mirror else point[0]), -point[1]
@@ -147,21 +147,21 @@ def _camera(actor: Actor, action: Action, frames: int, fps: float, rng: np.rando
     """A camera whose movement is as likely forwards as backwards, so that it says nothing about the class."""
     width, height = actor.size[0] * SCALE, actor.size[1] * SCALE
     t_s = (np.arange(frames) - (frames - 1) / 2) / fps
-    body = height * rng.uniform(0.56, 0.72)
-    shake = rng.choice([0.0, 0.004, 0.012]) * height
+    body = height * rng.uniform(0.66, 0.78)
+    shake = rng.choice([0.0, 0.002, 0.004]) * height
     zoom = 1 + rng.uniform(-0.05, 0.05) * t_s
     return _Camera(
         actor.scene,
         (width, height),
-        x_px=width * rng.uniform(0.44, 0.56) + _wobble(t_s, rng) * shake,
-        y_px=height * rng.uniform(0.86, 0.95) + _wobble(t_s, rng) * shake,
+        x_px=width * rng.uniform(0.45, 0.55) + _wobble(t_s, rng) * shake,
+        y_px=height * rng.uniform(0.92, 0.97) + _wobble(t_s, rng) * shake,
         height_px=body * zoom,
         tilt=np.radians(rng.uniform(-5, 5) + _wobble(t_s, rng) * shake / height * 60),
         ground_px=action.travel * body * t_s,
     )
 
 
-def _wobble(t_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+def _wobble(t_s: Track, rng: np.random.Generator) -> Track:
     """A hand's tremor: two slow waves with random phase, within [-1, 1]."""
     total = np.zeros_like(t_s)
     for _ in range(2):
@@ -262,14 +262,6 @@ def _shaded(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def _apart(middle: NDArray[np.float64], rng: np.random.Generator) -> Colour:
-    """A random colour that stands out from the scene's mean colour."""
-    while True:
-        colour = _colour(rng)
-        if np.abs(np.array(colour) - middle).sum() > 200:
-            return colour
-
-
 def _scene_size(size: tuple[int, int]) -> tuple[int, int]:
     return round(size[0] * (1 + 2 * _PAD)), round(size[1] * (1 + 2 * _PAD))
 
@@ -277,14 +269,14 @@ def _scene_size(size: tuple[int, int]) -> tuple[int, int]:
 def _painted_scene(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     """Wall and floor in soft textured gradients with blurred clutter, as behind amateur videos."""
     width, height = _scene_size(size)
-    coarse = rng.uniform(60, 200, 3) + rng.uniform(-45, 45, (5, 7, 3))
+    coarse = rng.uniform(40, 100, 3) + rng.uniform(-25, 25, (5, 7, 3))
     image = Image.fromarray(coarse.clip(0, 255).astype(np.uint8)).resize(
         (width, height), Image.Resampling.BICUBIC
     )
     draw = ImageDraw.Draw(image)
     floor = height * rng.uniform(0.58, 0.7)
-    draw.rectangle([0, floor, width, height], fill=_colour(rng, 50, 200))
-    _scatter(draw, (width, height), (0.02, 0.16), int(rng.integers(6, 16)), rng)
+    draw.rectangle([0, floor, width, height], fill=_colour(rng, 30, 110))
+    _scatter(draw, (width, height), (0.02, 0.16), int(rng.integers(6, 16)), rng, low=20, high=125)
     image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.8, 2.5)))
     grain = rng.normal(0, rng.uniform(2, 9), (height // 2, width // 2))
     coarse_grain = Image.fromarray((128 + grain).clip(0, 255).astype(np.uint8))
@@ -312,8 +304,8 @@ def _scatter(
     extent: tuple[float, float],
     count: int,
     rng: np.random.Generator,
-    low: int = 30,
-    high: int = 225,
+    low: int,
+    high: int,
 ) -> None:
     """Rectangles and ellipses of random colour; `extent` is the range of their sides as a share of the width."""
     for _ in range(count):

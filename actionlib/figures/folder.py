@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from actionlib.errors import ActionlibError, InputError, LocationError
+from actionlib.ffmpeg_process import ffmpeg_program
 from actionlib.figures.actions import FIRST, SECOND, Action, classes
 from actionlib.figures.drawing import Actor, Look, draw_clip, make_actor
 
@@ -48,6 +48,9 @@ SETS = {
     "first": FigureSet(1, FIRST, "painted", ".avi"),
     "second": FigureSet(2, SECOND, "paper", ".mp4"),
 }
+
+# Videos a class in `make demo`: enough for the scores of docs/demo_data.md, few enough for its minutes.
+DEMO_VIDEOS = {"first": 50, "second": 24}
 
 
 def render(
@@ -150,7 +153,7 @@ def _encode(frames: NDArray[np.uint8], fps: tuple[int, int], path: Path) -> None
         "1",
     ]
     exact = ["-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *source, "-i", "pipe:0"]
+    command = [ffmpeg_program(), "-v", "error", "-nostdin", "-y", *source, "-i", "pipe:0"]
     try:
         result = subprocess.run(
             [*command, *codec, *exact, str(partial)],
