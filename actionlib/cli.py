@@ -95,9 +95,10 @@ def cost(name: str) -> tuple[float, float]:
 
 @functools.cache  # many entries share a network and an input
 def _cost(build: Callable[..., nn.Module], num_classes: int, clip: tuple[int, ...]) -> tuple[float, float]:
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.device("meta"), torch.no_grad():
         model = build(num_classes=num_classes, in_channels=clip[0], dropout=0.0).eval()
-        model(torch.empty(1, *clip))
+        with FlopCounterMode(display=False) as counter:
+            model(torch.empty(1, *clip))
     return sum(p.numel() for p in model.parameters()) / 1e6, counter.get_total_flops() / 2e9
 
 

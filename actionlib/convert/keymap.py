@@ -12,7 +12,7 @@ import torch
 
 from actionlib.convert.rules import MAPS, Context, KeyMap
 from actionlib.errors import CheckpointError, RecipeError
-from actionlib.zoo import create_model, entry_of
+from actionlib.zoo import check_same_tensors, create_model, entry_of
 
 CLASSIFIER_BIAS = "head.fc.bias"
 COUNTER = "num_batches_tracked"
@@ -43,9 +43,9 @@ def from_upstream(
     problems: list[str] = []
     used: set[str] = set()
     for ours, theirs in names.items():
-        found = [n for n in (theirs, second.get(theirs)) if n in state_dict]
-        used.update(n for n in found if n is not None)
-        values = [state_dict[n] for n in found if n is not None]
+        found = [n for n in (theirs, second.get(theirs, theirs)) if n in state_dict]
+        used.update(found)
+        values = [state_dict[n] for n in found]
         if not values:
             problems.append(f"missing: {theirs} {tuple(wanted[ours].shape)} for our {ours}")
         elif any(not torch.equal(v, values[0]) for v in values[1:]):
@@ -56,7 +56,9 @@ def from_upstream(
         else:
             result[ours] = values[0]
     problems += [f"unknown: {n} {tuple(v.shape)}" for n, v in state_dict.items() if n not in used]
-    _refuse(problems, f"this checkpoint is not {model} of {upstream}")
+    if problems:
+        what = f"this checkpoint is not {model} of {upstream}: {len(problems)} differences"
+        raise CheckpointError("\n  ".join([what, *problems]))
     counters = {k: torch.zeros((), dtype=torch.int64) for k in wanted if k not in names}
     return {**result, **counters}
 
@@ -74,9 +76,7 @@ def to_upstream(
     if CLASSIFIER_BIAS not in state_dict:
         raise CheckpointError(f"{CLASSIFIER_BIAS} is not in the state dict: it is not one of {model}")
     wanted = _tensors(model, len(state_dict[CLASSIFIER_BIAS]))
-    problems = [f"missing: {k} {tuple(v.shape)}" for k, v in wanted.items() if k not in state_dict]
-    problems += [f"unknown: {k} {tuple(v.shape)}" for k, v in state_dict.items() if k not in wanted]
-    _refuse(problems, f"this state dict is not one of {model}")
+    check_same_tensors(wanted, state_dict, f"this state dict is not one of {model}")
     second = dict(key_map.twins)
     result = {}
     for ours, theirs in _names(wanted, key_map).items():
@@ -147,8 +147,3 @@ def _rename(name: str, key_map: KeyMap, context: Context) -> str:
             function = replacement
             name = re.sub(pattern, lambda match: function(match, context), name)  # noqa: B023
     return name
-
-
-def _refuse(problems: list[str], what: str) -> None:
-    if problems:
-        raise CheckpointError(f"{what}: {len(problems)} differences\n  " + "\n  ".join(problems))

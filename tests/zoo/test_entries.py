@@ -110,7 +110,9 @@ def test_costs_are_the_published_ones() -> None:
             continue
         with torch.device("meta"):
             model = actionlib.create_model(name)
-        weights_m = sum(p.numel() for n, p in model.named_parameters() if p.ndim > 1 or n.startswith("head.")) / 1e6
+        weights_m = (
+            sum(p.numel() for n, p in model.named_parameters() if p.ndim > 1 or n.startswith("head.")) / 1e6
+        )
         _, gmacs = cli.cost(name)
         if abs(gmacs - entry.published.gflops) > 0.1 or abs(weights_m - entry.published.params_m) > 0.1:
             wrong[name] = (gmacs, weights_m)

@@ -128,6 +128,13 @@ def test_a_second_name_may_be_missing_but_not_differ() -> None:
         convert.from_upstream(different, model=case.entry, upstream=case.upstream)
 
 
+def test_only_this_networks_tensors_go_back() -> None:
+    weights = create_model("slowonly_r50_8x8").state_dict()
+    del weights["backbone.stem.norm.bias"]
+    with pytest.raises(CheckpointError, match=r"missing: backbone\.stem\.norm\.bias"):
+        convert.to_upstream(weights, model="slowonly_r50_8x8", upstream="mmaction")
+
+
 def test_a_project_without_a_map_is_named() -> None:
     with pytest.raises(RecipeError, match="mmaction"):
         convert.from_upstream({}, model="slowonly_r50_8x8", upstream="i3d_deepmind")

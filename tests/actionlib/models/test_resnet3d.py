@@ -99,8 +99,8 @@ def test_the_small_model_sees_motion_and_needs_it(frames: int, low: float, high:
     generator = torch.Generator().manual_seed(1)
     model = actionlib.create_model("r3d_tiny_8x4", num_classes=2).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
-    for _ in range(25):
-        clips, labels = moving_squares(16, frames, generator)
+    for _ in range(40):
+        clips, labels = moving_squares(12, frames, generator)
         loss = nn.functional.cross_entropy(model(clips), labels)
         optimizer.zero_grad()
         loss.backward()
