@@ -32,8 +32,6 @@ from pipelines.train import TrainConfig, train
 MODEL = "r3d_tiny_8x4"
 BUCKET = "s3://actionlib-demo"
 PROTOCOL = "4x1"
-# Clips that fit into the demo's minutes on two cores, see docs/demo.md.
-FIRST_CLIPS, TRANSFER_CLIPS = 9600, 2400
 _SHEET_VIDEOS = 12
 
 
@@ -45,6 +43,10 @@ class DemoConfig:
     """Your own videos instead of drawn ones: a folder in the UCF101 layout (ucfTrainTestlist/ beside a folder of classes)."""
     folder: str = ".demo"
     """Where drawn videos, results and the state of the S3 server are kept."""
+    clips: int = 9600
+    """Clips to train on, in as many epochs as that is; the transfer gets a quarter. 9,600 take two minutes or so."""
+    videos: int | None = None
+    """Drawn videos of each class, instead of as many as fit into the demo's minutes."""
     stop: bool = False
     """Stop the embedded S3 server of an earlier demo; what is in it is lost."""
 
@@ -86,12 +88,12 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
 
     if config.data is None:
         heading("draw the first set of videos")
-        first = _drawn("first", folder, show)
+        first = _drawn("first", folder, config.videos, show)
     heading("draw the second set of videos, the transfer target")
-    second = _drawn("second", folder, show)
+    second = _drawn("second", folder, config.videos, show)
     evaluations = []
     pretrained = None
-    for source, clips in ((first, FIRST_CLIPS), (second, TRANSFER_CLIPS)):
+    for source, clips in ((first, config.clips), (second, config.clips // 4)):
         heading(f"{source.name}: decode, resize, encode into Parquet shards")
         data = f"{BUCKET}/data/{source.name}"
         prepare(
@@ -134,10 +136,12 @@ def _annotations(folder: Path, _: Listing) -> Annotations:
     return labels.ucf101(folder)
 
 
-def _drawn(which: Literal["first", "second"], folder: Path, show: Callable[[str], None]) -> _Source:
+def _drawn(
+    which: Literal["first", "second"], folder: Path, videos: int | None, show: Callable[[str], None]
+) -> _Source:
     root = folder / "videos" / which
     ticker = None
-    for done, total in figures.render(root, which, figures.DEMO_VIDEOS[which], seed=0):
+    for done, total in figures.render(root, which, videos or figures.DEMO_VIDEOS[which], seed=0):
         ticker = ticker or Ticker("videos drawn", total, show)
         ticker.advance(done - ticker.done)
     return _Source(f"figures-{which}", root / "videos", root / "ucfTrainTestlist")

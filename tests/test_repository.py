@@ -1,0 +1,46 @@
+"""Rules for the whole tree that no linter has."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(p for d in ("actionlib", "pipelines", "jobs", "benchmarks") for p in (ROOT / d).rglob("*.py"))
+
+# Ways in which data or a checkpoint could run code, or a shell could read a file name.
+FORBIDDEN = {
+    r"\bpickle\.loads?\b|\bimport pickle\b|\bfrom pickle\b": "unpickles",
+    r"\btorch\.load\((?!.*weights_only=True)": "unpickles",
+    r"allow_pickle=True": "unpickles",
+    r"\bTorchCheckpoint\b|dcp\.load|distributed\.checkpoint": "unpickles inside",
+    r"\byaml\.(load|unsafe_load|full_load)\(": "builds objects",
+    r"(?<![\w.])(eval|exec)\(": "runs text",
+    r"shell=True|os\.system\(|os\.popen\(": "gives text to a shell",
+}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_nothing_that_is_read_can_run(path: Path) -> None:
+    text = path.read_text()
+    found = [f"{why}: {match[0]}" for pattern, why in FORBIDDEN.items() if (match := re.search(pattern, text))]
+    assert not found
+
+
+def test_jobs_are_executable_and_have_a_page() -> None:
+    pages = "\n".join(p.read_text() for p in (ROOT / "docs").rglob("*.md"))
+    for path in (ROOT / "jobs").glob("*.py"):
+        if path.name in ("__init__.py", "cli.py"):
+            continue
+        assert os.access(path, os.X_OK) and path.read_text().startswith("#!/usr/bin/env python3\n"), path
+        assert path.name in pages, f"no page in docs/ names {path.name}"
+
+
+def test_links_in_the_docs_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
