@@ -6,7 +6,8 @@ from __future__ import annotations
 import sys
 
 from jobs import cli
-from pipelines.train import TrainConfig, train
+from pipelines.train import train
+from pipelines.train_plan import TrainConfig
 
 
 def main(config: TrainConfig) -> None:

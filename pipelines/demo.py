@@ -27,7 +27,8 @@ from pipelines import cluster, local_s3
 from pipelines.evaluate import EvaluateConfig, Evaluation, evaluate
 from pipelines.prepare import Listing, PrepareConfig, prepare
 from pipelines.progress import Ticker
-from pipelines.train import TrainConfig, train
+from pipelines.train import train
+from pipelines.train_plan import TrainConfig
 
 MODEL = "r3d_tiny_8x4"
 BUCKET = "s3://actionlib-demo"

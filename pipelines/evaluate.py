@@ -34,7 +34,7 @@ from actionlib.recipes import Protocol, Recipe, from_dict, override
 from actionlib.zoo import create_model, model_info
 from pipelines import cluster
 from pipelines.progress import Ticker
-from pipelines.train import VALIDATION_SPLITS
+from pipelines.train_plan import VALIDATION_SPLITS
 
 _GROUPS_PER_TASK = (
     16  # several, so that starting a task costs little; few, so that the last ones end together

@@ -20,7 +20,8 @@ from actionlib.errors import InputError, LocationError
 from actionlib.training import NonFiniteLossError
 from actionlib.zoo import create_model
 from pipelines import local_s3
-from pipelines.train import TrainConfig, _load_pretrained, train
+from pipelines.train import train
+from pipelines.train_plan import TrainConfig, load_pretrained
 from tests.conftest import PATTERNS
 
 ROOT = Path(__file__).parents[2]
@@ -268,14 +269,14 @@ def test_transfer_keeps_the_backbone_and_makes_a_new_head(config: TrainConfig, t
     config = replace(config, pretrained=uri)
 
     same = create_model(config.model, num_classes=4)
-    assert "head included" in _load_pretrained(same, config, PATTERNS)
+    assert "head included" in load_pretrained(same, config, PATTERNS)
     other = create_model(config.model, num_classes=2)
     fresh = other.state_dict()["head.fc.weight"].clone()
-    said = _load_pretrained(other, config, ("walk", "run"))
+    said = load_pretrained(other, config, ("walk", "run"))
     assert "trained anew: head.fc.bias, head.fc.weight" in said
     assert torch.equal(other.state_dict()["head.fc.weight"], fresh)
     for name, tensor in trained.state_dict().items():
         assert torch.equal(same.state_dict()[name], tensor)
         assert name.startswith("head") or torch.equal(other.state_dict()[name], tensor)
     with pytest.raises(InputError, match="is a r3d_tiny_8x4, --model is tsn_r50_seg3_k400"):
-        _load_pretrained(other, replace(config, model="tsn_r50_seg3_k400"), PATTERNS)
+        load_pretrained(other, replace(config, model="tsn_r50_seg3_k400"), PATTERNS)

@@ -1,0 +1,168 @@
+"""What a training is: its configuration, and the plan made of it once everything about it was checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from torch import nn
+
+from actionlib import checkpoints, storage
+from actionlib.dataset import Dataset
+from actionlib.errors import InputError
+from actionlib.recipes import Recipe, override, to_dict
+from actionlib.training import BatchPlan
+from actionlib.zoo import create_model, load_backbone, model_info
+
+VALIDATION_SPLITS = ("val", "test1", "test")  # the first that a dataset has
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train, on what, and where its checkpoints go."""
+
+    model: str
+    """Entry of the zoo, see `actionlib zoo list`."""
+    data: str
+    """Dataset made by a preprocess job: local path or s3://bucket/prefix."""
+    checkpoints: str
+    """Where runs keep their checkpoints: a local folder or a versioned bucket, s3://bucket/prefix."""
+    run: str
+    """Name of the run below --checkpoints. The same command with the same name goes on where it stopped."""
+    pretrained: str | None = None
+    """Start from these weights: a run, a checkpoint or a .safetensors file. A head with other classes starts new."""
+    split: str | None = None
+    """Split to train on (default: train, else train1)."""
+    val_split: str | None = None
+    """Split validated after each epoch, one view a video (default: val, else test1, else test, else none)."""
+    workers: int = 1
+    """Training workers, one GPU or one CPU core each."""
+    loaders: int | None = None
+    """Decoding processes per worker (default: 4 on a GPU; 0 on a CPU, where the worker decodes by itself)."""
+    epochs: int | None = None
+    """Epochs, instead of the recipe's."""
+    batch: int | None = None
+    """Clips per optimisation step over all workers, instead of the recipe's; the learning rate scales linearly."""
+    seed: int = 0
+    """Seed of the sample order, the augmentation, new layers and dropout."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the workers compute; auto takes GPUs if the cluster has one for each worker."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the forward pass; auto is bf16 autocast on a GPU and fp32 on a CPU."""
+    checkpoint_steps: int = 500
+    """Steps between checkpoints; the end of an epoch makes one as well."""
+    log_steps: int = 10
+    """Steps between progress lines and metric records."""
+    keep: int = 3
+    """Newest checkpoints to keep besides those that latest and best name."""
+    set: tuple[str, ...] = ()
+    """Changes to the recipe: recipe.field=value, such as recipe.base_lr=0.02 or recipe.sampling.stride=4."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked `TrainConfig`: plain values only, sent to every worker."""
+
+    config: TrainConfig
+    recipe: Recipe
+    batch: int
+    run_uri: str
+    classes: tuple[str, ...]
+    split: str
+    val_split: str | None
+    dataset_version: str
+    videos: int
+    nominal: int
+
+    def batch_plan(self) -> BatchPlan:
+        return BatchPlan(
+            self.videos, self.batch, self.recipe.micro_batch, self.recipe.epochs, self.config.seed
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What makes a run this run: a rerun with other values is refused."""
+        return {
+            "model": self.config.model,
+            "data": self.config.data,
+            "dataset_version": self.dataset_version,
+            "split": self.split,
+            "val_split": self.val_split,
+            "pretrained": self.config.pretrained,
+            "batch": self.batch,
+            "seed": self.config.seed,
+            "checkpoint_steps": self.config.checkpoint_steps,
+            "recipe": to_dict(self.recipe),
+        }
+
+
+def check(config: TrainConfig) -> Plan:
+    """Find everything wrong with a configuration before Ray starts.
+
+    Raises:
+        InputError: a model, recipe field, split, location or class list that does not work, or a bucket that
+            keeps no versions.
+    """
+    info = model_info(config.model)
+    recipe = override(info.recipe, config.set)
+    if config.epochs is not None:
+        recipe = dataclasses.replace(recipe, epochs=config.epochs)
+    batch = config.batch if config.batch is not None else recipe.batch
+    for name in ("workers", "checkpoint_steps", "log_steps", "keep"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: it is at least 1")
+    if not config.run or "/" in config.run or config.run.startswith("."):
+        raise InputError(f"--run {config.run!r}: a run name is one path component, such as ucf101-first")
+    root = storage.check_uri(config.checkpoints, "--checkpoints")
+    storage.check_versioned(root, "--checkpoints")
+    storage.check_writable(root, "--checkpoints")
+    dataset = Dataset.open(storage.check_uri(config.data, "--data"))
+    split = _choose_split(dataset, config.split, "--split", ("train", "train1"))
+    val_split = config.val_split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
+    if val_split is not None:
+        _choose_split(dataset, val_split, "--val-split", ())
+    videos = len(dataset.indices(split))
+    if videos == 0:
+        raise InputError(f"--data {dataset.uri}: no video of split {split} is stored; look at its manifest")
+    plan = Plan(
+        config=dataclasses.replace(config, data=dataset.uri, checkpoints=root),
+        recipe=recipe,
+        batch=batch,
+        run_uri=storage.join(root, config.run),
+        classes=tuple(dataset.classes),
+        split=split,
+        val_split=val_split,
+        dataset_version=dataset.version,
+        videos=videos,
+        nominal=dataset.nominal(split),
+    )
+    plan.batch_plan().check_workers(config.workers)
+    if (
+        config.pretrained is not None
+    ):  # on the CPU, once, here: a wrong file ends the job before it holds a GPU
+        load_pretrained(create_model(config.model, num_classes=len(plan.classes)), config, plan.classes)
+    return plan
+
+
+def load_pretrained(model: nn.Module, config: TrainConfig, classes: Sequence[str]) -> str:
+    """Load weights into `model`; the head too where they were trained on the same classes. Says what was loaded."""
+    assert config.pretrained is not None
+    weights = checkpoints.load_weights(config.pretrained)
+    trained = weights.trainer.get("model")
+    if trained not in (None, config.model):
+        raise InputError(f"--pretrained {weights.uri} is a {trained}, --model is {config.model}")
+    if tuple(weights.trainer.get("classes", ())) == tuple(classes):
+        model.load_state_dict(weights.model)
+        return f"initialised from {weights.uri}, head included: the classes are the same"
+    left = load_backbone(model, weights.model)
+    return f"initialised from {weights.uri}; trained anew: {', '.join(left)}"
+
+
+def _choose_split(dataset: Dataset, wanted: str | None, flag: str, usual: Sequence[str]) -> str:
+    for name in usual if wanted is None else (wanted,):
+        if name in dataset.splits:
+            return name
+    raise InputError(
+        f"{flag} {wanted or '(not given)'}: dataset {dataset.uri} has the splits {', '.join(dataset.splits)}"
+    )
