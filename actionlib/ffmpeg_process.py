@@ -103,7 +103,12 @@ def check_ffmpeg() -> None:
         InputError: naming the program and what to do.
     """
     program = ffmpeg_program()
-    _version(program)
+    version = _version(program)
+    if "-fps_mode" not in _ask(program, "-h full"):
+        raise InputError(
+            f"{program} is version {version}; 5.1 or later is needed. Set FFMPEG_BINARY to a newer one, such as "
+            "that of the imageio-ffmpeg package"
+        )
     encoders = _ask(program, "-encoders")
     for name in ("libx264", "mjpeg"):
         if not re.search(rf"^\s*V\S*\s+{name}\s", encoders, re.MULTILINE):
@@ -121,7 +126,7 @@ def _version(program: str) -> str:
 
 
 def _ask(program: str, question: str) -> str:
-    command = [program, "-hide_banner", question] if question != "-version" else [program, question]
+    command = [program, "-hide_banner", *question.split()]
     try:
         answer = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=60

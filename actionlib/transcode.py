@@ -18,12 +18,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
-import ffmpeg
-
 from actionlib.errors import DecodeError
+from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Part, stored_fps
+from actionlib.ffmpeg_command import command as ffmpeg_command
 from actionlib.ffmpeg_process import (
-    FORMATS,
-    PROTOCOLS,
     Ended,
     Limits,
     check_ffmpeg,
@@ -31,11 +29,13 @@ from actionlib.ffmpeg_process import (
     ffmpeg_version,
     run,
 )
+from actionlib.jpeg_offsets import jpeg_offsets
 from actionlib.probe import shared_prober
 from actionlib.samples import EncodedVideo, VideoInfo
 
 __all__ = [
     "ENCODER",
+    "GOP_FRAMES",
     "Encoding",
     "Limits",
     "Resize",
@@ -49,18 +49,8 @@ __all__ = [
 ]
 
 Resize = Literal["short256", "340x256"]
-Encoding = Literal["h264", "jpeg"]
 
-# docs/video_format.md has the sizes, times and PSNR of the alternatives.
-GOP_FRAMES = 16
-PRESET = "veryfast"
-TUNE = "fastdecode"
-CRF = 20
-JPEG_QSCALE = 4
-
-_UNKNOWN_FPS = Fraction(25)
 _SIDE_LIMIT_PX = 8192  # of a stored picture; only absurd aspect ratios reach it
-_HALF_MICROSECOND_S = 5e-7
 _LEAST_SHARE = 0.25  # of the promised frames; below it the label no longer describes what is left
 
 
@@ -131,7 +121,7 @@ def transcode(
     """
     limits = limits or Limits()
     source = Path(path).absolute()
-    part = _Part(start_s, end_s)
+    part = Part(start_s, end_s)
     info = shared_prober().probe(source, limits.pixels)
     size = output_size(info, resize)
     if max(size) > _SIDE_LIMIT_PX:
@@ -142,115 +132,15 @@ def transcode(
         folder = Path(name)
         target = folder / ("video.mp4" if encoding == "h264" else "video.mjpeg")
         progress = folder / "progress"
-        command = _command(source, target, progress, info, size, encoding, part, limits)
+        command = ffmpeg_command(source, target, progress, info, size, encoding, part, limits)
         ended = _without_paths(run(command, limits, folder), source, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
         frames = _frames_written(progress)
         _check_enough(frames, info, part, ended)
-        video = _read(target, encoding, frames, size, _stored_fps(info))
+        video = _read(target, encoding, frames, size, stored_fps(info))
     note = _note(ended, info, frames, part)
     return Transcoded(info=info, video=video, note=note, source_sha256=_sha256(source))
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The part of the file that is the video, in seconds; None is open."""
-
-    start_s: float | None
-    end_s: float | None
-
-    @property
-    def whole(self) -> bool:
-        return self.start_s is None and self.end_s is None
-
-
-def _command(
-    source: Path,
-    target: Path,
-    progress: Path,
-    info: VideoInfo,
-    size: tuple[int, int],
-    encoding: Encoding,
-    part: _Part,
-    limits: Limits,
-) -> list[str]:
-    """The ffmpeg command line. One thread a stage: the same bytes every time; the other cores have other videos."""
-    read = {
-        "threads": 1,
-        "protocol_whitelist": ",".join(PROTOCOLS),
-        "format_whitelist": ",".join(FORMATS),
-        "max_pixels": limits.pixels,
-        # The filters are not built anew where a stream changes its size, so that frames go on being counted.
-        "reinit_filter": 0,
-    }
-    write = {
-        "map": f"0:v:{info.stream}",
-        "vf": _filters(info, size, encoding, part),
-        "fps_mode": "passthrough",
-        "threads": 1,
-        "map_metadata": -1,
-        "map_chapters": -1,
-        "fflags": "+bitexact",
-        "flags:v": "+bitexact",
-        **ENCODER[encoding],
-    }
-    # `file:` and an absolute path: a name such as `concat:a|b`, `http://x` or `-i.mp4` is only a name.
-    stream = ffmpeg.input(f"file:{source}", **read).output(str(target), **write)
-    stream = stream.global_args(
-        *("-nostdin", "-loglevel", "repeat+error", "-filter_threads", "1"),
-        # Damage is judged by what was written, not by a share of errors.
-        *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{progress}"),
-    )
-    return [str(word) for word in stream.compile(cmd=ffmpeg_program(), overwrite_output=True)]
-
-
-# ffmpeg's output arguments by encoding; kept with a dataset as what its videos were made with.
-ENCODER: dict[str, dict[str, str | int]] = {
-    "h264": {
-        "c:v": "libx264",
-        "preset": PRESET,
-        "tune": TUNE,
-        "crf": CRF,
-        "g": GOP_FRAMES,
-        "keyint_min": GOP_FRAMES,
-        "sc_threshold": 0,
-        "bf": 0,
-        # Without `cpu-independent` another processor type may choose other, equally good, bits.
-        "x264-params": "open-gop=0:cpu-independent=1",
-        "movflags": "+faststart",
-        "f": "mp4",
-    },
-    "jpeg": {"c:v": "mjpeg", "q:v": JPEG_QSCALE, "f": "mjpeg"},
-}
-
-
-def _filters(info: VideoInfo, size: tuple[int, int], encoding: Encoding, part: _Part) -> str:
-    """ffmpeg turns the picture upright before these. `mpeg4`-style limited range for H.264, full range for JPEG."""
-    limited = encoding == "h264"
-    steps = []
-    if part.end_s is not None:
-        steps.append(f"trim=end={part.end_s + 1:.6f}")  # only to stop early: it rounds to the stream's ticks
-    if not part.whole:
-        first = f"gte(t+{_HALF_MICROSECOND_S},{part.start_s or 0:.6f})"
-        last = f"*lt(t+{_HALF_MICROSECOND_S},{part.end_s:.6f})" if part.end_s is not None else ""
-        steps.append(f"select='{first}{last}'")
-    fps = _stored_fps(info)
-    steps += [
-        f"scale={size[0]}:{size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
-        f":out_color_matrix=bt601:out_range={'tv' if limited else 'pc'}",
-        "format=" + ("yuv420p" if limited else "yuvj420p"),
-        "setsar=1",
-        f"settb={fps.denominator}/{fps.numerator}",
-        "setpts=N",
-    ]
-    if limited:
-        steps.append("setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m")
-    return ",".join(steps)
-
-
-def _stored_fps(info: VideoInfo) -> Fraction:
-    return info.fps if 0 < info.fps <= 1000 else _UNKNOWN_FPS
 
 
 def _frames_written(progress: Path) -> int:
@@ -279,48 +169,6 @@ def _read(
     )
 
 
-def jpeg_offsets(data: bytes) -> tuple[int, ...]:
-    """Byte positions of concatenated JPEG files: where each starts, and at last where the last one ends.
-
-    Walks the markers of ITU T.81 annex B, so that a start-of-image inside a thumbnail or comment is not taken for a
-    file. Example: two files of 100 and 80 bytes -> (0, 100, 180).
-
-    Raises:
-        DecodeError: stage `verify`, when the bytes are not exactly a row of complete JPEG files.
-    """
-    offsets = [0]
-    while offsets[-1] < len(data):
-        offsets.append(_jpeg_end(data, offsets[-1]))
-    return tuple(offsets)
-
-
-# A marker inside coded data: 0xFF followed by neither a stuffed 0, a restart marker, nor a fill byte.
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-
-
-def _jpeg_end(data: bytes, start: int) -> int:
-    broken = DecodeError("verify", f"no complete JPEG file at byte {start} of {len(data)}")
-    if data[start : start + 2] != b"\xff\xd8":
-        raise broken
-    at = start + 2
-    while at + 2 <= len(data):
-        if data[at] != 0xFF:
-            raise broken
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker == 0xD9:  # end of image
-            return at + 2
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-            if marker == 0xDA:  # start of scan: coded data follows up to the next marker
-                found = _MARKER.search(data, at)
-                if found is None:
-                    raise broken
-                at = found.start()
-    raise broken
-
-
 def _without_paths(ended: Ended, source: Path, folder: Path) -> Ended:
     """Names of this machine's folders do not belong into a manifest, and would differ from run to run."""
 
@@ -333,7 +181,7 @@ def _without_paths(ended: Ended, source: Path, folder: Path) -> Ended:
     return Ended(failure, tuple(clean(line) for line in ended.messages))
 
 
-def _check_enough(frames: int, info: VideoInfo, part: _Part, ended: Ended) -> None:
+def _check_enough(frames: int, info: VideoInfo, part: Part, ended: Ended) -> None:
     """Refuse a video of which next to nothing is left: an encrypted one still gives a few frames of noise."""
     because = f": {ended.messages[0]}" if ended.messages else ""
     if frames == 0:
@@ -356,7 +204,7 @@ def _promised(info: VideoInfo) -> int:
     return min(info.header_frames, by_duration)
 
 
-def _note(ended: Ended, info: VideoInfo, frames: int, part: _Part) -> str:
+def _note(ended: Ended, info: VideoInfo, frames: int, part: Part) -> str:
     promised = _promised(info) if part.whole else 0
     # Many sound AVI files promise one or two frames too many: that alone is no news, a tenth missing is.
     if not ended.messages and frames >= 0.9 * promised:

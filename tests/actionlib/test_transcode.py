@@ -99,6 +99,9 @@ def test_variable_rate_keeps_all_frames_and_the_mean_rate(tmp_path: Path) -> Non
     made = transcode(source, resize="short256", encoding="h264")
     assert seen(made.video) == [*range(20), *range(20, 60, 4)]
     assert made.video.fps == made.info.fps
+    (tmp_path / "stored.mp4").write_bytes(made.video.data)
+    times_us = witness(tmp_path / "stored.mp4")["times_us"]
+    assert times_us == pytest.approx([index * 1e6 / made.video.fps for index in range(30)], abs=1)
 
 
 def test_a_change_of_size_inside_the_stream(tmp_path: Path) -> None:
@@ -280,12 +283,17 @@ def test_which_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_ffmpeg()
     assert ffmpeg_version()
     program = tmp_path / "ffmpeg"
-    program.write_text("#!/bin/sh\necho ffmpeg version 1.2-mine Copyright\necho ' V..... mjpeg x'\n")
+    program.write_text(
+        "#!/bin/sh\necho ffmpeg version 1.2-mine Copyright\necho ' V..... mjpeg x'; echo -fps_mode\n"
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delenv("FFMPEG_BINARY", raising=False)
     assert (ffmpeg_program(), ffmpeg_version()) == (str(program), "1.2-mine")
     with pytest.raises(InputError, match="no libx264 encoder"):
+        check_ffmpeg()
+    program.write_text("#!/bin/sh\necho ffmpeg version 4.4 Copyright\n")
+    with pytest.raises(InputError, match=r"5\.1 or later is needed"):
         check_ffmpeg()
     monkeypatch.setenv("FFMPEG_BINARY", str(tmp_path / "absent"))
     with pytest.raises(InputError, match="no such program"):

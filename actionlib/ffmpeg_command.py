@@ -1,0 +1,131 @@
+"""The ffmpeg command line that turns a source video into a stored one, and the constants of the encoders.
+
+docs/video_format.md has the sizes, times and PSNR of the alternatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import ffmpeg
+
+from actionlib.ffmpeg_process import FORMATS, PROTOCOLS, Limits, ffmpeg_program
+from actionlib.samples import VideoInfo
+
+Encoding = Literal["h264", "jpeg"]
+
+GOP_FRAMES = 16
+PRESET = "veryfast"
+TUNE = "fastdecode"
+CRF = 20
+JPEG_QSCALE = 4
+
+_UNKNOWN_FPS = Fraction(25)
+_HALF_MICROSECOND_S = 5e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of the file that is the video, in seconds; None is open."""
+
+    start_s: float | None
+    end_s: float | None
+
+    @property
+    def whole(self) -> bool:
+        return self.start_s is None and self.end_s is None
+
+
+def command(
+    source: Path,
+    target: Path,
+    progress: Path,
+    info: VideoInfo,
+    size: tuple[int, int],
+    encoding: Encoding,
+    part: Part,
+    limits: Limits,
+) -> list[str]:
+    """The ffmpeg command line. One thread a stage: the same bytes every time; the other cores have other videos."""
+    read = {
+        "threads": 1,
+        "protocol_whitelist": ",".join(PROTOCOLS),
+        "format_whitelist": ",".join(FORMATS),
+        "max_pixels": limits.pixels,
+        # The filters are not built anew where a stream changes its size, so that frames go on being counted.
+        "reinit_filter": 0,
+    }
+    fps = stored_fps(info)
+    write = {
+        "map": f"0:v:{info.stream}",
+        "vf": _filters(info, size, encoding, part),
+        "fps_mode": "passthrough",
+        # Older versions would count in ticks of the guessed rate and merge frames of a variable one.
+        "enc_time_base": f"{fps.denominator}:{fps.numerator}",
+        "threads": 1,
+        "map_metadata": -1,
+        "map_chapters": -1,
+        "fflags": "+bitexact",
+        "flags:v": "+bitexact",
+        **ENCODER[encoding],
+    }
+    # `file:` and an absolute path: a name such as `concat:a|b`, `http://x` or `-i.mp4` is only a name.
+    stream = ffmpeg.input(f"file:{source}", **read).output(str(target), **write)
+    stream = stream.global_args(
+        *("-nostdin", "-loglevel", "repeat+error", "-filter_threads", "1"),
+        # Damage is judged by what was written, not by a share of errors.
+        *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{progress}"),
+    )
+    return [str(word) for word in stream.compile(cmd=ffmpeg_program(), overwrite_output=True)]
+
+
+# ffmpeg's output arguments by encoding; kept with a dataset as what its videos were made with.
+ENCODER: dict[str, dict[str, str | int]] = {
+    "h264": {
+        "c:v": "libx264",
+        "preset": PRESET,
+        "tune": TUNE,
+        "crf": CRF,
+        "g": GOP_FRAMES,
+        "keyint_min": GOP_FRAMES,
+        "sc_threshold": 0,
+        "bf": 0,
+        # Without `cpu-independent` another processor type may choose other, equally good, bits.
+        "x264-params": "open-gop=0:cpu-independent=1",
+        "movflags": "+faststart",
+        "f": "mp4",
+    },
+    "jpeg": {"c:v": "mjpeg", "q:v": JPEG_QSCALE, "f": "mjpeg"},
+}
+
+
+def _filters(info: VideoInfo, size: tuple[int, int], encoding: Encoding, part: Part) -> str:
+    """The filters; ffmpeg turns the picture upright before them. Limited range for H.264, full range for JPEG."""
+    limited = encoding == "h264"
+    steps = []
+    if part.end_s is not None:
+        steps.append(f"trim=end={part.end_s + 1:.6f}")  # only to stop early: it rounds to the stream's ticks
+    if not part.whole:
+        first = f"gte(t+{_HALF_MICROSECOND_S},{part.start_s or 0:.6f})"
+        last = f"*lt(t+{_HALF_MICROSECOND_S},{part.end_s:.6f})" if part.end_s is not None else ""
+        steps.append(f"select='{first}{last}'")
+    fps = stored_fps(info)
+    steps += [
+        f"scale={size[0]}:{size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
+        f":out_color_matrix=bt601:out_range={'tv' if limited else 'pc'}",
+        "format=" + ("yuv420p" if limited else "yuvj420p"),
+        "setsar=1",
+        f"settb={fps.denominator}/{fps.numerator}",
+        "setpts=N",
+    ]
+    if limited:
+        steps.append("setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m")
+    return ",".join(steps)
+
+
+def stored_fps(info: VideoInfo) -> Fraction:
+    """The rate at which frames are stored: the source's average, 25 where it states none or nonsense."""
+    return info.fps if 0 < info.fps <= 1000 else _UNKNOWN_FPS
