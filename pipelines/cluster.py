@@ -11,6 +11,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actionlib.errors import ActionlibError
 
@@ -55,6 +56,11 @@ def connect(cpus: int | None = None) -> None:
 def is_local() -> bool:
     """Whether Ray runs on this machine for this process alone, so that it will not grow."""
     return not os.environ.get("RAY_ADDRESS")
+
+
+def beside_driver() -> NodeAffinitySchedulingStrategy:
+    """Where an actor goes that the driver talks to: its own node, which lives as long as the job does."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _start(cpus: int | None) -> None:

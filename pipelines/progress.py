@@ -12,6 +12,8 @@ from typing import Any
 import ray
 from tqdm import tqdm
 
+from pipelines import cluster
+
 
 class Ticker:
     """Counts `total` things done. `detail` says more about them, such as how many were rejected."""
@@ -65,7 +67,7 @@ def relay(show: Callable[[str], None], every_s: float = 1) -> Iterator[Callable[
 
     Ray's own forwarding of worker output would add everything that any library prints there.
     """
-    mailbox = _Mailbox.remote()  # type: ignore[attr-defined]
+    mailbox = _Mailbox.options(scheduling_strategy=cluster.beside_driver()).remote()  # type: ignore[attr-defined]
     ended = threading.Event()
 
     def drain() -> None:

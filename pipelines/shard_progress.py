@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 
+from pipelines import cluster
 from pipelines.progress import Ticker
 from pipelines.shard_task import Counts
 
@@ -53,7 +54,7 @@ class Reporter:
 @contextmanager
 def shown(what: str, total: int) -> Iterator[Any]:
     """Shows the progress of `total` videos while the block runs; yields the monitor for the tasks."""
-    monitor = Monitor.remote()  # type: ignore[attr-defined]
+    monitor = Monitor.options(scheduling_strategy=cluster.beside_driver()).remote()  # type: ignore[attr-defined]
     ended = threading.Event()
     ticker = Ticker(what, total, show=functools.partial(print, flush=True))
     started = time.monotonic()
