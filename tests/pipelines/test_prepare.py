@@ -220,7 +220,7 @@ def test_the_document_describes_every_file(clean: Path) -> None:
         assert storage.sha256_file(clean / shard["path"]) == shard["sha256"]
         assert (clean / shard["path"]).stat().st_size == shard["bytes"]
     assert sum(shard["rows"] for shard in document["shards"]) == document["videos"]["stored"] == 24
-    assert document["encoder"]["gop_frames"] and document["ffmpeg"]
+    assert document["encoder"]["c:v"] == "libx264" and document["ffmpeg"]
 
 
 def test_a_rerun_changes_nothing_and_starts_no_work(
