@@ -49,7 +49,7 @@ class Config:
     """30 and 18 videos a class and one seed: a few minutes instead of a quarter of an hour."""
     seeds: int = 3
     """Trainings of each kind."""
-    clips: int = 9600
+    clips: int = 7200
     """Training clips on the first set."""
     transfer_clips: int = 2400
     """Training clips on the second set."""

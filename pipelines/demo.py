@@ -44,8 +44,8 @@ class DemoConfig:
     """Your own videos instead of drawn ones: a folder in the UCF101 layout (ucfTrainTestlist/ beside a folder of classes)."""
     folder: str = ".demo"
     """Where drawn videos, results and the state of the S3 server are kept."""
-    clips: int = 9600
-    """Clips to train on, in as many epochs as that is; the transfer gets a quarter. 9,600 take two minutes or so."""
+    clips: int = 7200
+    """Clips to train on, in as many epochs as that is; the transfer gets a third. 7,200 take two minutes or so."""
     videos: int | None = None
     """Drawn videos of each class, instead of as many as fit into the demo's minutes."""
     stop: bool = False
@@ -94,7 +94,7 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
     second = _drawn("second", folder, config.videos, show)
     evaluations = []
     pretrained = None
-    for source, clips in ((first, config.clips), (second, config.clips // 4)):
+    for source, clips in ((first, config.clips), (second, config.clips // 3)):
         heading(f"{source.name}: decode, resize, encode into Parquet shards")
         data = f"{BUCKET}/data/{source.name}"
         prepare(
