@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from pathlib import Path
 
 # Read when Ray starts: no usage report leaves the machine, and a worker without GPUs keeps CUDA_VISIBLE_DEVICES.
@@ -35,6 +36,8 @@ def connect(cpus: int | None = None) -> None:
     Raises:
         ActionlibError: Ray does not start or the cluster does not answer.
     """
+    # Ray 2.60 wants retry limits as named parameters of its Data operations and has none for them.
+    warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     if ray.is_initialized():

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +120,8 @@ def check(config: EvaluateConfig) -> Plan:
     split = config.split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
     if split is None:
         raise InputError(f"give --split: {dataset.uri} has {', '.join(dataset.splits)}")
+    if not len(dataset.indices(split)):
+        raise InputError(f"--split {split}: none of its {dataset.nominal(split)} videos is stored in {dataset.uri}")
     trained_on = weights.trainer.get("classes")
     if trained_on is not None and tuple(trained_on) != tuple(dataset.classes):
         raise InputError(
@@ -191,19 +193,14 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
     gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
     use_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     loaders = config.loaders if config.loaders is not None else (4 if use_gpu else 0)
-
-    class Bound(ScoreGroups):
-        """Arguments in the class: as constructor arguments they would be objects that a restarted actor may miss."""
-
-        arguments = (plan, count, loaders)
-
     rows = ray.data.range(tasks, override_num_blocks=tasks).map_batches(
-        Bound,
+        ScoreGroups,
+        fn_constructor_args=(plan, count, loaders),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(config.workers, tasks)),
         num_cpus=1 + loaders,
         num_gpus=1 if use_gpu else 0,
-        max_restarts=3,
+        max_restarts=3,  # Ray Data's own default is for ever
         max_task_retries=3,
     )
     scores = np.full((count, len(plan.classes)), np.nan, np.float32)
@@ -221,11 +218,9 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
 class ScoreGroups:
     """Ray Data actor: task number -> scores of its videos. Holds the model."""
 
-    arguments: ClassVar[tuple[Plan, int, int]]  # plan, number of videos, decoding processes
-
-    def __init__(self) -> None:
-        self.plan, self.count, loaders = self.arguments
-        plan = self.plan
+    def __init__(self, plan: Plan, count: int, loaders: int) -> None:
+        self.plan = plan
+        self.count = count
         device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
         if device.type == "cpu":
             torch.set_num_threads(1)  # reductions depend on the number of threads

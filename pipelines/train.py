@@ -22,11 +22,11 @@ from pipelines.train_worker import train_worker
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended. `metrics` are those of the last checkpoint, `best` those of the best one."""
+    """How a run ended. `latest` and `best` are what these pointers name: `checkpoint`, `step`, `metrics`."""
 
     run_uri: str
     steps: int
-    metrics: dict[str, float]
+    latest: dict[str, Any]
     best: dict[str, Any]
     already_finished: bool
 
@@ -133,4 +133,4 @@ def _describe(plan: Plan, resumed_from: dict[str, Any] | None) -> Iterator[str]:
 def _result(run: Run, steps: int, already_finished: bool) -> TrainResult:
     latest, best = run.target("latest"), run.target("best")
     assert latest is not None and best is not None
-    return TrainResult(run.uri, steps, latest["metrics"], best, already_finished)
+    return TrainResult(run.uri, steps, latest, best, already_finished)

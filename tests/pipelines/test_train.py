@@ -79,7 +79,7 @@ def test_two_workers_compute_what_one_computes(config: TrainConfig) -> None:
     for name, tensor in ours.items():
         if "num_batches" not in name:
             assert torch.allclose(tensor, theirs[name], rtol=1e-3, atol=2e-5), name
-    assert one.metrics["val_top1"] == two.metrics["val_top1"]
+    assert one.latest["metrics"]["val_top1"] == two.latest["metrics"]["val_top1"]
     again: list[str] = []
     finished = train(replace(config, run="two", workers=2), again.append)
     assert finished.already_finished and "finished" in again[0]
