@@ -36,9 +36,8 @@ from pipelines import cluster
 from pipelines.progress import Ticker
 from pipelines.train_plan import VALIDATION_SPLITS
 
-_GROUPS_PER_TASK = (
-    16  # several, so that starting a task costs little; few, so that the last ones end together
-)
+# Groups of a task at most: several, so that starting one costs little; few, so that the last ones end together.
+_MOST_GROUPS = 16
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,9 @@ def check(config: EvaluateConfig) -> Plan:
     if split is None:
         raise InputError(f"give --split: {dataset.uri} has {', '.join(dataset.splits)}")
     if not len(dataset.indices(split)):
-        raise InputError(f"--split {split}: none of its {dataset.nominal(split)} videos is stored in {dataset.uri}")
+        raise InputError(
+            f"--split {split}: none of its {dataset.nominal(split)} videos is stored in {dataset.uri}"
+        )
     trained_on = weights.trainer.get("classes")
     if trained_on is not None and tuple(trained_on) != tuple(dataset.classes):
         raise InputError(
@@ -189,13 +190,15 @@ def evaluate(config: EvaluateConfig, show: Callable[[str], None] = print) -> Eva
 def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str], None]) -> np.ndarray:
     """Scores float32 `(videos, classes)` in manifest order, each video exactly once."""
     groups = -(-count // _group(plan))
-    tasks = -(-groups // _GROUPS_PER_TASK)
+    per_task = min(_MOST_GROUPS, -(-groups // (4 * config.workers)))
+    tasks = -(-groups // per_task)
     gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
     use_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
     loaders = config.loaders if config.loaders is not None else (4 if use_gpu else 0)
-    rows = ray.data.range(tasks, override_num_blocks=tasks).map_batches(
+    # Not ray.data.range: its read tasks need a CPU, and the actors may hold every one there is.
+    rows = ray.data.from_items(list(range(tasks)), override_num_blocks=tasks).map_batches(
         ScoreGroups,
-        fn_constructor_args=(plan, count, loaders),
+        fn_constructor_args=(plan, count, per_task, loaders),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(config.workers, tasks)),
         num_cpus=1 + loaders,
@@ -218,9 +221,10 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
 class ScoreGroups:
     """Ray Data actor: task number -> scores of its videos. Holds the model."""
 
-    def __init__(self, plan: Plan, count: int, loaders: int) -> None:
+    def __init__(self, plan: Plan, count: int, per_task: int, loaders: int) -> None:
         self.plan = plan
         self.count = count
+        self.videos_per_task = per_task * _group(plan)
         device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
         if device.type == "cpu":
             torch.set_num_threads(1)  # reductions depend on the number of threads
@@ -232,10 +236,9 @@ class ScoreGroups:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         size = _group(self.plan)
-        for task in batch["id"]:
-            first = int(task) * _GROUPS_PER_TASK * size
-            last = min(first + _GROUPS_PER_TASK * size, self.count)
-            positions = np.arange(first, last)
+        for task in batch["item"]:
+            first = int(task) * self.videos_per_task
+            positions = np.arange(first, min(first + self.videos_per_task, self.count))
             groups = [positions[i : i + size] for i in range(0, len(positions), size)]
             for group, scores in zip(
                 groups, self.scorer.score(self.dataset, self.videos, groups), strict=True
