@@ -16,7 +16,10 @@ help:
 # torch first and alone: any other way of asking for it downloads gigabytes of CUDA libraries
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
+	@# Debian's python3 without python3-venv cannot put pip into a new environment; its pip can
+	$(PYTHON) -m venv $(VENV) > /dev/null \
+	  || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } \
+	  || { echo "no virtual environment could be made: apt-get install python3-venv python3-pip"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[dev]
 	@touch $@
