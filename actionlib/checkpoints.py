@@ -194,7 +194,7 @@ class Run:
         self._tags: dict[Pointer, str | None] = {}
 
     def start(self, settings: Mapping[str, Any]) -> None:
-        """Claim the run for these settings, or check that it is theirs.
+        """Claim the run for these settings, or check that it is theirs. Without a checkpoint it is nobody's yet.
 
         Raises:
             InputError: the run exists with other settings; the message lists what differs.
@@ -207,7 +207,9 @@ class Run:
         differing = "\n".join(
             f"  {key}: {old} there, {new} now" for key, old, new in _differences(before, now)
         )
-        if differing:
+        if differing and not self.names():
+            storage.write(uri, text.encode())
+        elif differing:
             raise InputError(
                 f"run {self.uri} exists with other settings:\n{differing}\nGive another --run name."
             )

@@ -120,8 +120,13 @@ def check(config: TrainConfig) -> Plan:
     dataset = Dataset.open(storage.check_uri(config.data, "--data"))
     split = _choose_split(dataset, config.split, "--split", ("train", "train1"))
     val_split = config.val_split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
-    if val_split is not None:
-        _choose_split(dataset, val_split, "--val-split", ())
+    if val_split is not None and not len(
+        dataset.indices(_choose_split(dataset, val_split, "--val-split", ()))
+    ):
+        raise InputError(
+            f"--val-split {val_split}: none of its {dataset.nominal(val_split)} videos is stored in {dataset.uri}; "
+            f"choose another of {', '.join(dataset.splits)}"
+        )
     videos = len(dataset.indices(split))
     if videos == 0:
         raise InputError(f"--data {dataset.uri}: no video of split {split} is stored; look at its manifest")

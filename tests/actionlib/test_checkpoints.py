@@ -154,6 +154,9 @@ def test_prune_keeps_the_newest_and_what_pointers_name(run: Run) -> None:
 def test_another_setting_under_the_same_name_is_refused(run: Run) -> None:
     settings = {"model": "a", "recipe": {"base_lr": 0.1, "scales": [1.0, 0.5]}}
     run.start(settings)
+    run.start({**settings, "model": "b"})  # nothing was trained yet
+    run.start(settings)
+    add(run, 1)
     run.start(json.loads(json.dumps(settings)))
     with pytest.raises(InputError, match=r"recipe.base_lr: 0.1 there, 0.2 now"):
         run.start({"model": "a", "recipe": {"base_lr": 0.2, "scales": [1.0, 0.5]}})
