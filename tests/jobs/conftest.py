@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,20 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Address of the job server, `http://127.0.0.1:PORT`, and what a process that talks to it has in its environment.
+
+    Not in the environment of the tests themselves: a Ray that one of them starts in this process is another one.
+    """
+
+    address: str
+    environment: dict[str, str]
+
+
 @pytest.fixture(scope="package")
-def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
-    """Address of the job server, `http://127.0.0.1:PORT`. It wants a token, which is in the environment meanwhile.
+def ray_cluster(s3_server: local_s3.Server) -> Iterator[Cluster]:
+    """A cluster that wants a token.
 
     Not ended by `ray stop`, which ends every Ray of this user, but process by process.
     """
@@ -62,8 +74,6 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    before = {name: os.environ.get(name) for name in mine}
-    os.environ.update(mine)
     flags = {
         "--port": gcs,
         "--dashboard-host": "127.0.0.1",
@@ -79,7 +89,7 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
     with (folder / "start.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", *words],
-            env={**os.environ, **dict([mark.split("=")])},
+            env={**os.environ, **mine, **dict([mark.split("=")])},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -87,7 +97,7 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
     try:
         address = f"http://127.0.0.1:{dashboard}"
         _wait_for_jobs(address, token.read_text(), process, folder / "start.log")
-        yield address
+        yield Cluster(address, mine)
     finally:
         deadline = time.monotonic() + 20
         process.terminate()
@@ -100,11 +110,6 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[str]:
             time.sleep(0.2)
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _wait_for_jobs(address: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:

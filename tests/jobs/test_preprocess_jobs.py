@@ -13,6 +13,7 @@ import pytest
 
 from actionlib.dataset import Dataset
 from actionlib.transcode import ffmpeg_program
+from tests.jobs.conftest import Cluster
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +32,9 @@ def run(*words: object, **environment: str) -> str:
     return done.stdout
 
 
-def submit(address: str, *words: object) -> str:
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    return run(*ray, "job", "submit", "--address", address, "--working-dir", ".", *words)
+def submit(cluster: Cluster, *words: object) -> str:
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster.address]
+    return run(*ray, "--working-dir", ".", *words, **cluster.environment)
 
 
 def check_frames(data: Dataset, table: Path) -> None:
@@ -74,7 +75,7 @@ def test_ucf101_with_python(test_data: Path, tmp_path: Path) -> None:
     assert "already done" in again
 
 
-def test_hmdb51_submitted(test_data: Path, tmp_path: Path, ray_cluster: str) -> None:
+def test_hmdb51_submitted(test_data: Path, tmp_path: Path, ray_cluster: Cluster) -> None:
     root = test_data / "hmdb51"
     flags = ["--source", root / "hmdb51_org", "--annotations", root / "testTrainMulti_7030_splits"]
     said = submit(
@@ -99,7 +100,7 @@ def test_hmdb51_submitted(test_data: Path, tmp_path: Path, ray_cluster: str) -> 
     assert "succeeded" in said
 
 
-def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: str) -> None:
+def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: Cluster) -> None:
     """Locations from the environment; one file in its class folder, one flat, one listed file that is not there."""
     places = {"aaaaaaaaaaa": "val/juggling balls", "bbbbbbbbbbb": ".", "-cccccccccc": None}
     lines = ["label,youtube_id,time_start,time_end,split,is_cc"]
@@ -129,7 +130,7 @@ def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: str) -> None:
 
 
 def test_ut_interaction_from_lists_and_a_config_file(
-    test_data: Path, tmp_path: Path, ray_cluster: str
+    test_data: Path, tmp_path: Path, ray_cluster: Cluster
 ) -> None:
     root = test_data / "ut-interaction"
     folds = root / "leave_one_sequence_out"

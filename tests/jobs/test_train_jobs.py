@@ -12,6 +12,7 @@ import pytest
 from actionlib import storage
 from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
+from tests.jobs.conftest import Cluster
 from tests.jobs.test_preprocess_jobs import ROOT, run, submit
 
 RECIPE = [
@@ -22,7 +23,7 @@ RECIPE = [
 ]
 
 
-def test_train_evaluate_and_roll_back(small_dataset: Dataset, bucket: str, ray_cluster: str) -> None:
+def test_train_evaluate_and_roll_back(small_dataset: Dataset, bucket: str, ray_cluster: Cluster) -> None:
     checkpoints = f"{bucket}/ckpts"
     places = ["--data", small_dataset.uri, "--checkpoints", checkpoints, "--run", "first"]
     flags = ["--model", "r3d_tiny_8x4", *places, "--epochs", 2, "--workers", 2, "--set", *RECIPE]
