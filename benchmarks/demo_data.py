@@ -29,7 +29,7 @@ import torch
 import tyro
 from torch import nn
 
-from actionlib import create_model, figures, labels, zoo
+from actionlib import create_model, figures, labels, model_info
 from actionlib.metrics import top_k_accuracy
 from actionlib.models.heads import HEAD
 from actionlib.recipes import Recipe, Sampling
@@ -150,7 +150,7 @@ def one_frame(recipe: Recipe) -> Recipe:
 
 def clip_recipe() -> Recipe:
     """The model's recipe with the demo's test clips."""
-    recipe = zoo.ZOO[MODEL].recipe
+    recipe = model_info(MODEL).recipe
     return replace(recipe, protocol=replace(recipe.protocol, clips=TEST_CLIPS))
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 
 import torch
 
-from actionlib.convert.rules import MAPS, Context, KeyMap
+from actionlib.convert.maps import MAPS
+from actionlib.convert.rules import Context, KeyMap
 from actionlib.errors import CheckpointError, RecipeError
 from actionlib.zoo import check_same_tensors, create_model, entry_of
 
@@ -55,6 +56,10 @@ def from_upstream(
             problems.append(f"shape: {theirs} is {shapes} ({ours})")
         else:
             result[ours] = values[0]
+    for name, shape in _unused(key_map, wanted).items():
+        if name in state_dict and state_dict[name].shape != shape:
+            problems.append(f"shape: {name} is {tuple(state_dict[name].shape)}, should be {shape} (not used)")
+        used.add(name)
     problems += [f"unknown: {n} {tuple(v.shape)}" for n, v in state_dict.items() if n not in used]
     if problems:
         what = f"this checkpoint is not {model} of {upstream}: {len(problems)} differences"
@@ -67,6 +72,8 @@ def to_upstream(
     state_dict: Mapping[str, torch.Tensor], *, model: str, upstream: str
 ) -> dict[str, torch.Tensor]:
     """The reverse of `from_upstream`: our tensors under the project's names, second names included.
+
+    Tensors that no score depends on and we do not keep, such as an auxiliary head, are zeros.
 
     Raises:
         RecipeError: for an unknown entry or a project that has no key map for it.
@@ -83,7 +90,7 @@ def to_upstream(
         result[theirs] = state_dict[ours]
         if theirs in second:
             result[second[theirs]] = state_dict[ours]
-    return result
+    return {**result, **{name: torch.zeros(shape) for name, shape in _unused(key_map, wanted).items()}}
 
 
 def find_map(model: str, upstream: str) -> KeyMap:
@@ -116,6 +123,12 @@ def _tensors(model: str, classes: int) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         network = create_model(model, num_classes=classes)
     return dict(network.state_dict())
+
+
+def _unused(key_map: KeyMap, wanted: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of the project's tensors that no score depends on."""
+    classes = len(wanted[CLASSIFIER_BIAS])
+    return {name: tuple(size or classes for size in shape) for name, shape in key_map.unused}
 
 
 def _names(wanted: Mapping[str, torch.Tensor], key_map: KeyMap) -> dict[str, str]:

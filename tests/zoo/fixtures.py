@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from actionlib.zoo import ZOO, Entry
+from actionlib.zoo_table import ZOO, Entry
 
 FOLDER = Path(
     os.environ.get("ACTIONLIB_PARITY") or Path(__file__).parents[3] / "shared" / "parity"

@@ -13,7 +13,8 @@ import actionlib
 from actionlib import cli
 from actionlib.errors import CheckpointError, RecipeError
 from actionlib.models.blocks import freeze_batch_norm
-from actionlib.zoo import CLASSES, ZOO, load_backbone
+from actionlib.zoo import load_backbone
+from actionlib.zoo_table import CLASSES, ZOO
 from tests.zoo import fixtures
 
 # Learnable numbers by network and class count. They are sums over the key lists of the original projects' networks

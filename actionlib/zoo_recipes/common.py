@@ -1,0 +1,27 @@
+"""What the recipes of several projects share."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from actionlib.recipes import Protocol, Recipe, Sampling
+
+# what a configuration for testing leaves open
+TRAINING = tuple(
+    f.name
+    for f in fields(Recipe)
+    if f.name not in ("sampling", "statistics", "dropout", "protocol", "source", "assumed")
+)
+
+VIEWS_30 = Protocol(clips=10, crops=3, short_side_px=256, crop_px=256)
+VIEWS_250 = Protocol(clips=25, crops=10, short_side_px=256, crop_px=224, segments=1)
+
+
+def dense(base: Recipe, frames: int, stride: int) -> Recipe:
+    """The same recipe for another clip."""
+    return replace(base, sampling=replace(base.sampling, frames=frames, stride=stride))
+
+
+def segments(base: Recipe, count: int) -> Recipe:
+    """The same recipe for another number of segments, one frame each."""
+    return replace(base, sampling=Sampling("segments", frames=1, stride=1, segments=count))
