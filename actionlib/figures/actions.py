@@ -1,8 +1,9 @@
 """What the figures do: two sets of actions as key poses, how they run in time, and the skeleton they move.
 
-Actions come in pairs that differ only in the direction of time: a `StandUp` is a `SitDown` played backwards. A
-stroke may begin before the video does or end after it, by the same random share at both ends, so a frame shows any
-moment of it, and shows it as often in one member of a pair as in the other: a frame tells the pair, not the member.
+Actions come in pairs that differ only in the direction of time: a `StandUp` is a `SitDown` played backwards. Every
+action repeats for as long as the camera runs and is filmed from a random moment, so at any place of a video a pose
+is equally likely, and as likely in one member of a pair as in the other: no frame, not even one known to be the
+first, tells them apart. What does is the direction of the stroke, which jumps back to its start to begin again.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from numpy.typing import NDArray
 Point = tuple[float, float]
 Pose = Mapping[str, float]
 
-# Share of a stroke that may lie outside the video, at each end.
-TRIM = 0.3
-
 
 @dataclass(frozen=True)
 class Action:
@@ -29,8 +27,8 @@ class Action:
     Attributes:
         name: the class.
         twin: the class of the same frames in reverse order, or None for an action that looks the same both ways.
-        motion: `stroke` goes through `keys` once, `swing` to and fro again and again, `cycle` round and round
-            through `keys`, the last of which poses like the first.
+        motion: `stroke` goes through `keys` and starts again, `swing` to and fro alike, `cycle` round and
+            round through `keys`, the last of which poses like the first.
         keys: poses, each a mapping of joint to degrees. Limb angles are measured in the picture from straight
             down, positive to the right (the figure faces right); `elbow` and `knee` are relative to the limb
             above; `lean` tilts the trunk; `lift` raises the feet, in hundredths of the body's height.
@@ -71,29 +69,31 @@ FIRST = (
         "StandUp",
         "stroke",
         (
-            {"lean": 0, **_both(shoulder=5, elbow=10, hip=0, knee=0)},
-            {"lean": 32, **_both(shoulder=50, elbow=20, hip=50, knee=-75)},
-            {"lean": 6, **_both(shoulder=35, elbow=45, hip=88, knee=-88)},
+            {"lean": -6, **_both(shoulder=-10, elbow=5, hip=0, knee=0)},
+            {"lean": 30, **_both(shoulder=45, elbow=10, hip=50, knee=-75)},
+            {"lean": 12, **_both(shoulder=95, elbow=5, hip=96, knee=-100)},
         ),
         prop="seat",
+        turns=False,
     ),
     Action(
         "Push",
         "Pull",
         "stroke",
         (
-            {"lean": -8, **_both(shoulder=-35, elbow=125), "near_hip": 30, "far_hip": -12, "near_knee": -32},
-            {"lean": 18, **_both(shoulder=82, elbow=8), "near_hip": 34, "far_hip": -34, "near_knee": -30},
+            {"lean": -14, **_both(shoulder=-40, elbow=125), "near_hip": 14, "far_hip": -22, "near_knee": -12},
+            {"lean": 30, **_both(shoulder=84, elbow=5), "near_hip": 52, "far_hip": -38, "near_knee": -52},
         ),
         prop="box",
+        turns=False,
     ),
     Action(
         "WaveLeft",
         "WaveRight",
         "stroke",
         (
-            {**_both(shoulder=120, elbow=-5), **_mirrored(hip=8)},
-            {**_both(shoulder=240, elbow=5), **_mirrored(hip=8)},
+            {"lean": 16, **_both(shoulder=115, elbow=-5), **_mirrored(hip=10)},
+            {"lean": -16, **_both(shoulder=245, elbow=5), **_mirrored(hip=10)},
         ),
         front=True,
         turns=False,
@@ -183,15 +183,13 @@ def pairs(actions: tuple[Action, ...]) -> list[tuple[str, str]]:
 def progress(motion: str, t_s: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """How far along its key poses an action is at each moment of a video, in [0, 1].
 
-    A stroke starts at a random moment, is held before and after, and may be cut by `TRIM` at either end. Swings
-    and cycles start at a random phase. `t_s`: the moments, in seconds from 0.
+    Phase and length of a repetition are random. `t_s`: the moments, in seconds.
     """
-    if motion == "stroke":
-        lasts_s = rng.uniform(1.2, 1.8)
-        start_s = rng.uniform(-TRIM * lasts_s, t_s[-1] - (1 - TRIM) * lasts_s)
-        return _eased(((t_s - start_s) / lasts_s).clip(0, 1))
-    phase = rng.uniform() + t_s / rng.uniform(1.4, 2.1)
-    return np.mod(phase, 1.0) if motion == "cycle" else 0.5 - 0.5 * np.cos(2 * math.pi * phase)
+    lasts_s = rng.uniform(1.4, 1.8) if motion == "stroke" else rng.uniform(1.4, 2.1)
+    phase = np.mod(rng.uniform() + t_s / lasts_s, 1.0)
+    if motion == "swing":
+        return 0.5 - 0.5 * np.cos(2 * math.pi * phase)
+    return _eased(phase) if motion == "stroke" else phase
 
 
 def _eased(p: NDArray[np.float64]) -> NDArray[np.float64]:

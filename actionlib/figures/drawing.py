@@ -46,7 +46,7 @@ class Actor:
 
 # Real cameras' small sizes and rates; a transcoder has to cope with fractions.
 _SIZES = ((160, 120), (176, 144), (168, 128), (192, 144))
-_RATES = ((12, 1), (25, 2), (12000, 1001), (14, 1), (15000, 1001))
+_RATES = ((15000, 1001), (16, 1), (50, 3), (17500, 1001), (18, 1))
 
 
 def make_actor(look: Look, rng: np.random.Generator) -> Actor:
@@ -81,12 +81,12 @@ def make_actor(look: Look, rng: np.random.Generator) -> Actor:
 
 
 def draw_clip(action: Action, actor: Actor, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Frames (T, H, W, 3) uint8 of one random take of the action, 2.45 to 2.9 s long.
+    """Frames (T, H, W, 3) uint8 of one random take of the action, 2.25 to 2.7 s long.
 
     For an action with a twin, the twin's video is the same frames in reverse order.
     """
     fps = actor.fps[0] / actor.fps[1]
-    frames = round(fps * rng.uniform(2.45, 2.9))
+    frames = round(fps * rng.uniform(2.25, 2.7))
     along = progress(action.motion, np.arange(frames) / fps, rng)
     jitter = {
         j: float(rng.normal(0, 4)) for j in sorted({name for key in action.keys for name in key} - {"lift"})
@@ -147,14 +147,14 @@ def _camera(actor: Actor, action: Action, frames: int, fps: float, rng: np.rando
     """A camera whose movement is as likely forwards as backwards, so that it says nothing about the class."""
     width, height = actor.size[0] * SCALE, actor.size[1] * SCALE
     t_s = (np.arange(frames) - (frames - 1) / 2) / fps
-    body = height * rng.uniform(0.66, 0.78)
+    body = height * rng.uniform(0.72, 0.8)
     shake = rng.choice([0.0, 0.002, 0.004]) * height
     zoom = 1 + rng.uniform(-0.05, 0.05) * t_s
     return _Camera(
         actor.scene,
         (width, height),
         x_px=width * rng.uniform(0.45, 0.55) + _wobble(t_s, rng) * shake,
-        y_px=height * rng.uniform(0.92, 0.97) + _wobble(t_s, rng) * shake,
+        y_px=height * rng.uniform(0.93, 0.97) + _wobble(t_s, rng) * shake,
         height_px=body * zoom,
         tilt=np.radians(rng.uniform(-5, 5) + _wobble(t_s, rng) * shake / height * 60),
         ground_px=action.travel * body * t_s,
@@ -216,10 +216,9 @@ def _draw_figure(
     side("near", 1.0)
     if action.prop == "box":
         hands = [bones["near_hand"], bones["far_hand"]]
-        middle = (hands[0][0] + hands[1][0]) / 2 + 0.06, (hands[0][1] + hands[1][1]) / 2
+        middle = (hands[0][0] + hands[1][0]) / 2 + 0.08, (hands[0][1] + hands[1][1]) / 2
         corners = [
-            (middle[0] + 0.075 * dx, middle[1] + 0.075 * dy)
-            for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+            (middle[0] + 0.1 * dx, middle[1] + 0.1 * dy) for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
         ]
         draw.polygon([camera.to_canvas(c, t, mirror) for c in corners], fill=actor.prop, outline=(30, 30, 30))
 

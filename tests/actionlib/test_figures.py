@@ -14,7 +14,7 @@ import pytest
 from actionlib import figures, labels
 from actionlib.errors import InputError, LocationError
 from actionlib.ffmpeg_process import ffmpeg_program
-from actionlib.figures.actions import FIRST, SECOND, TRIM, classes, progress
+from actionlib.figures.actions import FIRST, SECOND, classes, progress
 from actionlib.probe import shared_prober
 from jobs import cli, render_figures
 
@@ -145,18 +145,21 @@ def test_twins_are_the_same_frames_backwards(which: str) -> None:
         assert not np.array_equal(videos[twin], videos[name])
 
 
-def test_strokes_are_cut_and_held_alike_at_both_ends() -> None:
-    """The share hidden before the video and after it: same range, same mean, and any moment may be in the middle."""
+def test_no_place_in_a_video_tells_a_stroke_from_its_twin() -> None:
+    """The twin shows at frame t what the stroke shows at frame T - 1 - t: both must be the same mix of poses.
+
+    Largest distance of the two empirical distributions (Kolmogorov-Smirnov) over 4000 videos: below 0.043 in 99 of
+    100 cases where they are equal; one-way actions filmed once have about 1 at the first frame.
+    """
     t_s = np.arange(33) / 12.5
-    along = np.stack([progress("stroke", t_s, np.random.default_rng(seed)) for seed in range(3000)])
-    first, last = along[:, 0], 1 - along[:, -1]
-    assert (np.diff(along, axis=1) >= 0).all()
-    assert first.max() == pytest.approx(last.max(), abs=0.02)
-    assert first.max() <= 0.5 * TRIM + 0.5 * (3 * TRIM**2 - 2 * TRIM**3) + 1e-9
-    assert first.mean() == pytest.approx(last.mean(), abs=0.01)
-    middle = along[:, 16]
-    assert middle.mean() == pytest.approx(0.5, abs=0.02)
-    assert np.quantile(middle, 0.1) == pytest.approx(1 - np.quantile(middle, 0.9), abs=0.05)
+    along = np.stack([progress("stroke", t_s, np.random.default_rng(seed)) for seed in range(4000)])
+    for t in (0, 4, 8, 12):
+        here, there = np.sort(along[:, t]), np.sort(along[:, -1 - t])
+        grid = np.linspace(0, 1, 201)
+        distance = np.abs(np.searchsorted(here, grid) - np.searchsorted(there, grid)).max() / len(here)
+        assert distance < 0.043
+    forward = (np.diff(along, axis=1) > 0).mean(axis=1)
+    assert forward.min() > 0.7  # most steps of every video go the way its name says
 
 
 @pytest.mark.parametrize("which", ["first", "second"])
@@ -183,7 +186,8 @@ def test_figures_need_motion_and_transfer(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "demo_data.py"), "--quick", "--report", str(report)]
     subprocess.run(command, check=True, timeout=1800)
     numbers = {kind: runs[0] for kind, runs in json.loads(report.read_text()).items()}
-    assert 0.4 <= numbers["first set: one frame"]["pairs"] <= 0.6
+    for kind in ("first set: one frame", "first set: always the first frame"):
+        assert 0.4 <= numbers[kind]["pairs"] <= 0.6
     assert numbers["first set: clips"]["videos"] > 0.85
     assert numbers["first set: clips"]["pairs"] > 0.85
     assert numbers["transfer"]["videos"] > numbers["scratch"]["videos"]
