@@ -43,6 +43,18 @@ def pointwise(channels_in: int, channels_out: int, *, stride: Stride, block: tup
     return conv(channels_in, channels_out, (1,) * len(stride), stride)
 
 
+class Residual(nn.Module):
+    """`relu(shortcut(x) + branch(x))`; shapes are kept but for channels and stride."""
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.shortcut(x) + self.branch(x))
+
+
 @dataclass(frozen=True)
 class Stage:
     """What one stage of a residual network is made of.
@@ -54,6 +66,7 @@ class Stage:
         spatial: makers of the 3x3 convolutions (both of a basic block, the middle one of a bottleneck), taken in
             turn by the blocks and started again where there are more blocks than makers.
         reduce: makers of a bottleneck's first convolution, in turn as well.
+        join: what makes a block of its branch and its shortcut, in turn as well.
     """
 
     blocks: int
@@ -61,18 +74,7 @@ class Stage:
     stride: Stride
     spatial: tuple[ConvMaker, ...]
     reduce: tuple[ConvMaker, ...] = (pointwise,)
-
-
-class Residual(nn.Module):
-    """`relu(shortcut(x) + branch(x))`; shapes are kept but for channels and stride."""
-
-    def __init__(self, branch: nn.Module, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.branch = branch
-        self.shortcut = shortcut
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.relu(self.shortcut(x) + self.branch(x))
+    join: tuple[Callable[[nn.Module, nn.Module], nn.Module], ...] = (Residual,)
 
 
 def residual_stage(channels: int, stage: Stage, *, bottleneck: bool, norm: Norm) -> tuple[nn.Sequential, int]:
@@ -89,7 +91,7 @@ def residual_stage(channels: int, stage: Stage, *, bottleneck: bool, norm: Norm)
         if out != channels or max(stride) > 1:
             projection = pointwise(channels, out, stride=stride, block=(channels, stage.planes))
             shortcut = nn.Sequential(OrderedDict(conv=projection, norm=norm(out)))
-        blocks.append(Residual(branch, shortcut))
+        blocks.append(stage.join[index % len(stage.join)](branch, shortcut))
         channels = out
     return nn.Sequential(*blocks), channels
 
