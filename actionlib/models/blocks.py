@@ -17,6 +17,7 @@ from torch import nn
 
 Stride = tuple[int, ...]
 Norm = Callable[[int], nn.Module]
+Join = Callable[[nn.Module, nn.Module], nn.Module]  # branch and shortcut -> block
 
 
 class ConvMaker(Protocol):
@@ -30,13 +31,15 @@ class ConvMaker(Protocol):
     ) -> nn.Module: ...
 
 
-def conv(channels_in: int, channels_out: int, kernel: Stride, stride: Stride) -> nn.Module:
+def conv(
+    channels_in: int, channels_out: int, kernel: Stride, stride: Stride, *, groups: int = 1
+) -> nn.Module:
     """A convolution without bias, padded by half its kernel; 2D or 3D by the length of `kernel`."""
     make = nn.Conv2d if len(kernel) == 2 else nn.Conv3d
     padding: Any = tuple(k // 2 for k in kernel)
     sizes: Any = kernel
     steps: Any = stride  # the length of each is what the class asks for
-    return make(channels_in, channels_out, sizes, steps, padding, bias=False)
+    return make(channels_in, channels_out, sizes, steps, padding, groups=groups, bias=False)
 
 
 def pointwise(channels_in: int, channels_out: int, *, stride: Stride, block: tuple[int, int]) -> nn.Module:
@@ -74,7 +77,7 @@ class Stage:
     stride: Stride
     spatial: tuple[ConvMaker, ...]
     reduce: tuple[ConvMaker, ...] = (pointwise,)
-    join: tuple[Callable[[nn.Module, nn.Module], nn.Module], ...] = (Residual,)
+    join: tuple[Join, ...] = (Residual,)
 
 
 def residual_stage(channels: int, stage: Stage, *, bottleneck: bool, norm: Norm) -> tuple[nn.Sequential, int]:
