@@ -70,6 +70,8 @@ class Stage:
             turn by the blocks and started again where there are more blocks than makers.
         reduce: makers of a bottleneck's first convolution, in turn as well.
         join: what makes a block of its branch and its shortcut, in turn as well.
+        stride_first: a bottleneck strides in its first convolution, not in the middle one (P3D).
+        finished: what the `spatial` makers of bottlenecks make ends in a norm and ReLU of its own (P3D).
     """
 
     blocks: int
@@ -78,12 +80,14 @@ class Stage:
     spatial: tuple[ConvMaker, ...]
     reduce: tuple[ConvMaker, ...] = (pointwise,)
     join: tuple[Join, ...] = (Residual,)
+    stride_first: bool = False
+    finished: bool = False
 
 
 def residual_stage(channels: int, stage: Stage, *, bottleneck: bool, norm: Norm) -> tuple[nn.Sequential, int]:
     """The blocks of a stage that takes `channels`, and the number of channels it puts out.
 
-    A bottleneck strides in its middle convolution (ResNet "v1b", as all of the five zoos do it).
+    A bottleneck strides in its middle convolution (ResNet "v1b", as all of the five zoos but one network do it).
     """
     blocks = []
     for index in range(stage.blocks):
@@ -116,16 +120,16 @@ def _bottleneck(channels: int, stage: Stage, index: int, stride: Stride, norm: N
     make, width, once = stage.spatial[index % len(stage.spatial)], stage.planes, (1,) * len(stride)
     reduce = stage.reduce[index % len(stage.reduce)]
     block, out = (channels, width), 4 * width
+    first, middle = (stride, once) if stage.stride_first else (once, stride)
     layers: dict[str, nn.Module] = {
-        "conv1": reduce(channels, width, stride=once, block=block),
+        "conv1": reduce(channels, width, stride=first, block=block),
         "norm1": norm(width),
         "relu1": nn.ReLU(inplace=True),
-        "conv2": make(width, width, stride=stride, block=block),
-        "norm2": norm(width),
-        "relu2": nn.ReLU(inplace=True),
-        "conv3": pointwise(width, out, stride=once, block=block),
-        "norm3": norm(out),
+        "conv2": make(width, width, stride=middle, block=block),
     }
+    if not stage.finished:
+        layers |= {"norm2": norm(width), "relu2": nn.ReLU(inplace=True)}
+    layers |= {"conv3": pointwise(width, out, stride=once, block=block), "norm3": norm(out)}
     return nn.Sequential(OrderedDict(layers)), out
 
 

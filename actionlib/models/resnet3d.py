@@ -2,6 +2,7 @@
 
 R3D, R(2+1)D, MCx, rMCx, R2D, f-R2D: Tran et al. 2018, https://arxiv.org/abs/1711.11248.
 SlowOnly: the slow pathway of Feichtenhofer et al. 2019, https://arxiv.org/abs/1812.03982.
+The same network makes I3D and C2D (`i3d_resnet.py`), P3D (`p3d.py`) and CSN (`csn.py`).
 The numbers are those of the original projects, compared with them in tests/zoo/test_parity.py.
 """
 
@@ -19,6 +20,7 @@ from actionlib.errors import RecipeError
 from actionlib.models.blocks import (
     ConvMaker,
     Norm,
+    Residual,
     Stage,
     Stride,
     conv,
@@ -27,6 +29,7 @@ from actionlib.models.blocks import (
     residual_stage,
 )
 from actionlib.models.heads import LinearHead, global_pool
+from actionlib.models.non_local import NonLocals
 
 # depth: blocks of each stage; from 50 layers on the blocks are bottlenecks
 LAYOUTS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -48,8 +51,12 @@ class ResNet3d(nn.Module):
         norm: Norm,
         num_classes: int,
         dropout: float,
+        halved_after: tuple[int, ...] = (),
     ) -> None:
-        """`stem` puts out as many channels as the first stage has planes."""
+        """`stem` puts out as many channels as the first stage has planes.
+
+        `halved_after`: numbers of the stages behind which a max pool makes one frame of two; an odd last one is left.
+        """
         super().__init__()
         layers: dict[str, nn.Module] = {"stem": stem}
         channels = stages[0].planes
@@ -57,6 +64,8 @@ class ResNet3d(nn.Module):
             layers[f"stage{number}"], channels = residual_stage(
                 channels, stage, bottleneck=bottleneck, norm=norm
             )
+            if number in halved_after:
+                layers[f"pool{number}"] = nn.MaxPool3d((2, 1, 1))
         self.backbone = nn.Sequential(OrderedDict(layers))
         self.head = LinearHead(channels, num_classes, dropout)
         initialise(self.backbone)
@@ -126,11 +135,16 @@ def batch_norm(eps: float) -> Norm:
     return partial(nn.BatchNorm3d, eps=eps)
 
 
-def stem(first: nn.Module, channels: int, norm: Norm, *, pool: bool) -> nn.Sequential:
-    """First convolution, batch norm, ReLU and, with `pool`, a spatial 3x3 max pool of stride 2."""
+def stem(
+    first: nn.Module, channels: int, norm: Norm, *, pool: bool, pool_frames: tuple[int, int] = (1, 1)
+) -> nn.Sequential:
+    """First convolution, batch norm, ReLU and, with `pool`, a spatial 3x3 max pool of stride 2.
+
+    `pool_frames`: kernel and stride of the pool in time.
+    """
     layers: dict[str, nn.Module] = {"conv": first, "norm": norm(channels), "relu": nn.ReLU(inplace=True)}
     if pool:
-        layers["pool"] = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        layers["pool"] = nn.MaxPool3d((pool_frames[0], 3, 3), (pool_frames[1], 2, 2), (0, 1, 1))
     return nn.Sequential(OrderedDict(layers))
 
 
@@ -201,19 +215,21 @@ def r3d(
     )
 
 
-def slowonly(*, depth: int, num_classes: int = 400, in_channels: int = 3, dropout: float = 0.5) -> ResNet3d:
+def slowonly(
+    *,
+    depth: int,
+    non_local: NonLocals | None = None,
+    num_classes: int = 400,
+    in_channels: int = 3,
+    dropout: float = 0.5,
+) -> ResNet3d:
     """SlowOnly: 2D bottlenecks whose first convolution is 3x1x1 in the last two stages; time is never reduced."""
     norm = batch_norm(1e-5)
-    stages = [
-        Stage(blocks, planes, (1, 1, 1) if planes == 64 else (1, 2, 2), (conv_1x3x3,), (reduce,))
-        for blocks, planes, reduce in zip(
-            layout(depth), PLANES, (pointwise, pointwise, conv_3x1x1, conv_3x1x1), strict=True
-        )
-    ]
     first = conv(in_channels, 64, (1, 7, 7), (1, 2, 2))
+    reduce = ((pointwise,), (pointwise,), (conv_3x1x1,), (conv_3x1x1,))
     return ResNet3d(
         stem(first, 64, norm, pool=True),
-        stages,
+        inflated_stages(depth, reduce, non_local, norm),
         bottleneck=True,
         norm=norm,
         num_classes=num_classes,
@@ -244,6 +260,21 @@ def r3d_tiny(
         num_classes=num_classes,
         dropout=dropout,
     )
+
+
+def inflated_stages(
+    depth: int, reduce: Sequence[tuple[ConvMaker, ...]], non_local: NonLocals | None, norm: Norm
+) -> list[Stage]:
+    """Four stages of bottlenecks that see neighbouring frames in their first convolution at most.
+
+    `reduce`: makers of that convolution for each stage, taken in turn by its blocks. Time is not reduced.
+    """
+    stages = []
+    for number, (blocks, planes) in enumerate(zip(layout(depth), PLANES, strict=True), 1):
+        joins = non_local.joins(number, blocks, 4 * planes, norm) if non_local else (Residual,)
+        stride = (1, 1, 1) if number == 1 else (1, 2, 2)
+        stages.append(Stage(blocks, planes, stride, (conv_1x3x3,), reduce[number - 1], joins))
+    return stages
 
 
 def _stages(blocks: Sequence[int], makers: Sequence[ConvMaker]) -> list[Stage]:
