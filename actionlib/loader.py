@@ -8,6 +8,7 @@ the sample silently would hide it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +18,9 @@ import torch.utils.data
 from actionlib.dataset import Dataset
 from actionlib.decode import decode
 from actionlib.errors import DecodeError, ShardError
+from actionlib.samples import EncodedVideo
 from actionlib.sampling import train_indices, view_indices
-from actionlib.transforms import augment, views
+from actionlib.transforms import augment, stack, views
 
 if TYPE_CHECKING:
     from actionlib.recipes import Protocol, Recipe, Sampling
@@ -35,14 +37,18 @@ class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self.recipe = recipe
         self.seed = seed
 
-    def __getitem__(self, key: Sample) -> tuple[torch.Tensor, int]:
-        epoch, position = key
+    def __getitems__(self, keys: Sequence[Sample]) -> list[tuple[torch.Tensor, int]]:
+        """The samples of a batch."""
+        read = _read_ahead(self.dataset, self.videos[[position for _, position in keys]])
+        return [self._clip(*key, encoded) for key, encoded in zip(keys, read, strict=True)]
+
+    def _clip(self, epoch: int, position: int, encoded: EncodedVideo) -> tuple[torch.Tensor, int]:
         video = int(self.videos[position])
         rng = np.random.default_rng([self.seed, epoch, video])
-        encoded = self.dataset.read(video)
         indices = train_indices(encoded.frames, self.recipe.sampling, rng)
         frames_TCHW = _decode(self.dataset, video, encoded, indices)
-        return augment(frames_TCHW, self.recipe, rng), int(self.labels[position])
+        clip = stack(augment(frames_TCHW, self.recipe, rng), self.recipe.sampling)
+        return clip, int(self.labels[position])
 
 
 class TestViews(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
@@ -55,17 +61,27 @@ class TestViews(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self.sampling = protocol.sampling(sampling)
         self.protocol = protocol
 
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
+    def __getitems__(self, positions: Sequence[int]) -> list[tuple[torch.Tensor, int]]:
+        """The samples of a batch."""
+        read = _read_ahead(self.dataset, self.videos[list(positions)])
+        return [self._views(position, encoded) for position, encoded in zip(positions, read, strict=True)]
+
+    def _views(self, position: int, encoded: EncodedVideo) -> tuple[torch.Tensor, int]:
         video = int(self.videos[position])
-        encoded = self.dataset.read(video)
         indices = view_indices(encoded.frames, self.sampling, self.protocol.clips)  # (clips, T)
         frames = _decode(self.dataset, video, encoded, indices.reshape(-1))
         clips = frames.view(*indices.shape, *frames.shape[1:])
-        stacked = torch.cat([views(clip_TCHW, self.protocol) for clip_TCHW in clips])
-        return stacked, int(self.labels[position])
+        together = torch.cat([views(clip_TCHW, self.protocol) for clip_TCHW in clips])
+        return stack(together, self.sampling), int(self.labels[position])
 
 
-def _decode(dataset: Dataset, video: int, encoded: Any, indices: np.ndarray) -> torch.Tensor:
+def _read_ahead(dataset: Dataset, videos: np.ndarray) -> Iterator[EncodedVideo]:
+    """Stored videos in order, the next ones read while this one is decoded: storage answers late."""
+    with ThreadPoolExecutor(1) as reader:  # one, because an open shard serves one thread at a time
+        yield from reader.map(dataset.read, videos.tolist())
+
+
+def _decode(dataset: Dataset, video: int, encoded: EncodedVideo, indices: np.ndarray) -> torch.Tensor:
     try:
         return decode(encoded, indices.tolist())
     except DecodeError as error:

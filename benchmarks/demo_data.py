@@ -50,9 +50,9 @@ class Config:
     """30 and 18 videos a class and one seed: a few minutes instead of a quarter of an hour."""
     seeds: int = 3
     """Trainings of each kind."""
-    clips: int = 7200
+    clips: int = 6000
     """Training clips on the first set."""
-    transfer_clips: int = 2400
+    transfer_clips: int = 2000
     """Training clips on the second set."""
     threads: int = 1
     """Of PyTorch. The demo's two workers have one each."""

@@ -44,7 +44,7 @@ class DemoConfig:
     """Your own videos instead of drawn ones: a folder in the UCF101 layout (ucfTrainTestlist/ beside a folder of classes)."""
     folder: str = ".demo"
     """Where drawn videos, results and the state of the S3 server are kept."""
-    clips: int = 7200
+    clips: int = 6000
     """Clips to train on, in as many epochs as that is; the transfer gets a third. 7,200 take two minutes or so."""
     videos: int | None = None
     """Drawn videos of each class, instead of as many as fit into the demo's minutes."""
@@ -115,6 +115,7 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
                 pretrained=pretrained,
                 workers=2,
                 epochs=epochs,
+                val_epochs=5,
             ),
             show,
         )

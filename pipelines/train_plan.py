@@ -36,7 +36,9 @@ class TrainConfig:
     split: str | None = None
     """Split to train on (default: train, else train1)."""
     val_split: str | None = None
-    """Split validated after each epoch, one view a video (default: val, else test1, else test, else none)."""
+    """Split validated while training, one view a video (default: val, else test1, else test, else none)."""
+    val_epochs: int = 1
+    """Epochs between validations; each one makes a checkpoint, too."""
     workers: int = 1
     """Training workers, one GPU or one CPU core each."""
     loaders: int | None = None
@@ -52,7 +54,7 @@ class TrainConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass; auto is bf16 autocast on a GPU and fp32 on a CPU."""
     checkpoint_steps: int = 500
-    """Steps between checkpoints; the end of an epoch makes one as well."""
+    """Steps between checkpoints, besides those of --val-epochs."""
     log_steps: int = 10
     """Steps between progress lines and metric records."""
     keep: int = 3
@@ -109,7 +111,7 @@ def check(config: TrainConfig) -> Plan:
     if config.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=config.epochs)
     batch = config.batch if config.batch is not None else recipe.batch
-    for name in ("workers", "checkpoint_steps", "log_steps", "keep"):
+    for name in ("workers", "checkpoint_steps", "val_epochs", "log_steps", "keep"):
         if getattr(config, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: it is at least 1")
     if not config.run or "/" in config.run or config.run.startswith("."):

@@ -24,7 +24,14 @@ from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
 from actionlib.loader import TestViews, TrainClips, batches
 from actionlib.metrics import top_k_accuracy
-from actionlib.training import NonFiniteLossError, TrainStep, lr_factor, micro_batch_keys, scaled_lr
+from actionlib.training import (
+    BatchPlan,
+    NonFiniteLossError,
+    TrainStep,
+    lr_factor,
+    micro_batch_keys,
+    scaled_lr,
+)
 from actionlib.zoo import create_model
 from pipelines.train_log import TrainLog
 from pipelines.train_plan import Plan, load_pretrained
@@ -64,11 +71,11 @@ def train_worker(arguments: dict[str, Any]) -> str | None:
             return str(error)
         log.step(step + 1, lr, result, waited_s)
         done = step + 1
-        epoch_ends = int(log.plan.epoch(done)) > int(log.plan.epoch(step)) or done == log.plan.steps
-        if not (epoch_ends or done % plan.config.checkpoint_steps == 0):
+        validates = _validates_after(log.plan, done, plan.config.val_epochs)
+        if not (validates or done % plan.config.checkpoint_steps == 0):
             continue
         metrics = {"loss": result.loss, "epoch": log.plan.epoch(done)}
-        if epoch_ends and plan.val_split is not None:
+        if validates and plan.val_split is not None:
             metrics |= _validate(train_step, dataset, plan, arguments["loaders"])
         log.checkpoint(done, metrics)
         _commit(plan, run, train_step, done, metrics, log)
@@ -141,6 +148,12 @@ def _commit(
             checkpoint_dir_name=name,
             checkpoint_upload_fn=publish,
         )
+
+
+def _validates_after(plan: BatchPlan, done: int, val_epochs: int) -> bool:
+    """Whether the last of `done` steps completes an epoch that is validated, or the training."""
+    completed, before = int(plan.epoch(done)), int(plan.epoch(done - 1))
+    return completed // val_epochs > before // val_epochs or done == plan.steps
 
 
 def _validate(train_step: TrainStep, dataset: Dataset, plan: Plan, loaders: int) -> dict[str, float]:
