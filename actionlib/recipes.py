@@ -24,7 +24,8 @@ class Sampling:
 
     `dense`: `frames` frames, one every `stride`. `segments`: one snippet of `frames` consecutive-by-`stride`
     frames from each of `segments` equal parts (TSN, Wang et al. 2016). `uniform`: `frames` frames spread
-    over the whole video (Something-Something protocols). The input has `segments * frames` frames.
+    over the whole video (Something-Something protocols). The input has `segments * frames` frames, or, where they
+    are `stacked`, one of each snippet, with the channels of its frames one after the other (flow in TSN).
     `views`: where test clips lie; projects differ and published scores depend on it, see `sampling.py`.
     """
 
@@ -33,6 +34,7 @@ class Sampling:
     stride: int = 8
     segments: int = 1
     views: Literal["centres", "ends"] = "centres"
+    stacked: bool = False
 
     def __post_init__(self) -> None:
         _require(
@@ -42,25 +44,39 @@ class Sampling:
             self.kind == "segments" or self.segments == 1,
             f"{self}: only kind 'segments' has several segments",
         )
+        _require(
+            self.kind == "segments" or not self.stacked, f"{self}: only kind 'segments' has snippets to stack"
+        )
+
+    @property
+    def stack(self) -> int:
+        """How many frames of the video become the channels of one of the input."""
+        return self.frames if self.stacked else 1
 
     @property
     def clip_frames(self) -> int:
-        return self.frames * self.segments
+        """Frames of the input."""
+        return self.frames * self.segments // self.stack
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How uint8 RGB becomes the network's numbers: `(x / (255 / value_scale) - mean) / std`, in `channel_order`."""
+    """How uint8 RGB becomes the network's numbers: `(x / (255 / value_scale) - mean) / std`, in `channel_order`.
+
+    Channels whose number is in `inverted` enter as 255 - x: MMAction does that to the x of flow.
+    """
 
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
     value_scale: float = 255.0
     channel_order: Literal["RGB", "BGR"] = "RGB"
+    inverted: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _require(
             len(self.mean) == len(self.std) and min(self.std) > 0, f"{self}: std is positive, one per channel"
         )
+        _require(set(self.inverted) <= set(range(len(self.mean))), f"{self}: inverted are numbers of channels")
 
 
 @dataclass(frozen=True)
@@ -115,12 +131,12 @@ class Recipe:
 
     sampling: Sampling = Sampling()
     # spatial augmentation, on uint8 clips
-    train_crop: Literal["multiscale", "random_resized", "random"] = "random_resized"
+    train_crop: Literal["multiscale", "random_resized", "random", "centre"] = "random_resized"
     train_crop_px: int = 224
     train_short_side_px: tuple[int, int] = (
         256,
         256,
-    )  # random short side in this range before a `random` crop
+    )  # random short side in this range before a `random` or `centre` crop
     crop_scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)  # `multiscale` only
     crop_max_distort: int = 1  # `multiscale` only: how far apart the two scale indices may be
     crop_positions: Literal[5, 13] = 5  # `multiscale` only: corners and centre, or these and eight between
@@ -168,7 +184,7 @@ class Recipe:
         _require(
             self.train_short_side_px[0] <= self.train_short_side_px[1], "train_short_side_px is (low, high)"
         )
-        if self.train_crop == "random":
+        if self.train_crop in ("random", "centre"):
             _require(
                 self.train_crop_px <= self.train_short_side_px[0],
                 f"train_crop_px {self.train_crop_px} does not fit into short side {self.train_short_side_px[0]}",

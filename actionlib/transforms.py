@@ -5,9 +5,10 @@ A clip is one batch of frames for one call, so what happens to a frame happens t
 
 Training crops choose a box first and then resize only the box: multi-scale crop (TSN, Wang et al. 2016; numbers as
 in MMAction), random resized crop (Szegedy et al. 2015; fallback as in MMAction2), and random crop after a random
-short side (VGG, SlowFast), where the box is the crop in source pixels, rounded to whole ones. Test crops resize the
-whole frame first, as the protocols say. Resizing is bilinear with antialias on uint8, which torch does fast for
-channels-last frames; decoders hand out a view of THWC memory, so nothing is copied before.
+short side (VGG, SlowFast), where the box is the crop in source pixels, rounded to whole ones; the same in the middle
+of the frame (SSN). Test crops resize the whole frame first, as the protocols say. Resizing is bilinear with antialias
+on uint8, which torch does fast for channels-last frames; decoders hand out a view of THWC memory, so nothing is copied
+before.
 
 Flips do not change the label. Sets with classes such as "from left to right" need `flip_prob = 0`; swapping the
 label with the flip is not there yet.
@@ -22,7 +23,7 @@ import torch
 from torch import nn
 
 from actionlib.errors import RecipeError
-from actionlib.recipes import Protocol, Recipe, Statistics
+from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the stored frame
 
@@ -43,6 +44,8 @@ def augment(frames_TCHW: torch.Tensor, recipe: Recipe, rng: np.random.Generator)
         box = multiscale_box(height, width, recipe, rng)
     elif recipe.train_crop == "random_resized":
         box = random_resized_box(height, width, recipe, rng)
+    elif recipe.train_crop == "centre":
+        box = centre_box(height, width, recipe, rng)
     else:
         box = random_box(height, width, recipe, rng)
     flip = rng.random() < recipe.flip_prob
@@ -82,11 +85,13 @@ def views(frames_TCHW: torch.Tensor, protocol: Protocol) -> torch.Tensor:
 def normalise(x_NCTHW: torch.Tensor, statistics: Statistics) -> torch.Tensor:
     """`(x * value_scale / 255 - mean) / std` with channels in the order of the statistics, on the device of x.
 
+    Inverted channels enter as 255 - x.
+
     Args:
         x_NCTHW: uint8 `(..., C, T, H, W)` in RGB order.
 
     Returns:
-        float32 of the same shape, channels reversed where the statistics are BGR.
+        float32 of the same shape, channels reversed where the statistics are BGR (of each of stacked frames).
 
     Raises:
         RecipeError: where the statistics are not for C channels.
@@ -94,14 +99,18 @@ def normalise(x_NCTHW: torch.Tensor, statistics: Statistics) -> torch.Tensor:
     channels = x_NCTHW.shape[-4]
     if channels % len(statistics.mean):
         raise RecipeError(f"statistics for {len(statistics.mean)} channels cannot normalise {channels}")
-    repeat = channels // len(statistics.mean)  # stacked flow repeats x and y
+    repeat = channels // len(statistics.mean)  # stacked frames
     std = torch.tensor(statistics.std * repeat, dtype=torch.float64)
     mean = torch.tensor(statistics.mean * repeat, dtype=torch.float64)
+    full = statistics.value_scale
+    inverted = torch.tensor([c in statistics.inverted for c in range(len(statistics.mean))] * repeat)
     # In double until here: two float32 roundings would not be those of one division.
-    scale = (statistics.value_scale / 255 / std).to(x_NCTHW.device, torch.float32).view(-1, 1, 1, 1)
-    shift = (-mean / std).to(x_NCTHW.device, torch.float32).view(-1, 1, 1, 1)
-    ordered = x_NCTHW.flip(-4) if statistics.channel_order == "BGR" else x_NCTHW
-    return ordered.to(torch.float32).mul_(scale).add_(shift)
+    scale = (torch.where(inverted, -full, full) / 255 / std).to(x_NCTHW.device, torch.float32)
+    shift = ((torch.where(inverted, full, 0.0) - mean) / std).to(x_NCTHW.device, torch.float32)
+    ordered = x_NCTHW
+    if statistics.channel_order == "BGR":
+        ordered = x_NCTHW.unflatten(-4, (repeat, -1)).flip(-4).flatten(-5, -4)
+    return ordered.to(torch.float32).mul_(scale.view(-1, 1, 1, 1)).add_(shift.view(-1, 1, 1, 1))
 
 
 def multiscale_box(height: int, width: int, recipe: Recipe, rng: np.random.Generator) -> Box:
@@ -158,10 +167,37 @@ def random_resized_box(height: int, width: int, recipe: Recipe, rng: np.random.G
 
 def random_box(height: int, width: int, recipe: Recipe, rng: np.random.Generator) -> Box:
     """The square that becomes the training crop when the short side becomes a random one of `train_short_side_px`."""
+    side = _crop_side(height, width, recipe, rng)
+    return _anywhere(height, width, side, side, rng)
+
+
+def centre_box(height: int, width: int, recipe: Recipe, rng: np.random.Generator) -> Box:
+    """A square as large as that of `random_box`, in the middle."""
+    side = _crop_side(height, width, recipe, rng)
+    return (height - side) // 2, (width - side) // 2, side, side
+
+
+def _crop_side(height: int, width: int, recipe: Recipe, rng: np.random.Generator) -> int:
     low, high = recipe.train_short_side_px
     short = min(height, width)
-    side = min(max(round(recipe.train_crop_px * short / rng.integers(low, high + 1)), 1), short)
-    return _anywhere(height, width, side, side, rng)
+    return min(max(round(recipe.train_crop_px * short / rng.integers(low, high + 1)), 1), short)
+
+
+def stack(x_CTHW: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+    """The frames of every snippet as channels of one frame, where the sampling stacks them.
+
+    Worked example: two snippets of flow, 2 channels and 2 * 5 frames, become 10 channels (x, y, x, y, ...) and 2 frames.
+
+    Args:
+        x_CTHW: any type, `(..., C, T, H, W)` with T of `segments * frames`.
+
+    Returns:
+        `(..., stack * C, T / stack, H, W)`.
+    """
+    if sampling.stack == 1:
+        return x_CTHW
+    snippets = x_CTHW.unflatten(-3, (-1, sampling.stack))  # ..., C, segments, stack, H, W
+    return snippets.movedim(-3, -5).flatten(-5, -4)
 
 
 def scale_short_side(frames_TCHW: torch.Tensor, short_side_px: int) -> torch.Tensor:

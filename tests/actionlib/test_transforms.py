@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from actionlib import transforms
 from actionlib.errors import RecipeError
-from actionlib.recipes import Protocol, Recipe, Statistics
+from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
 
-CROPS = ("multiscale", "random_resized", "random")
+CROPS = ("multiscale", "random_resized", "random", "centre")
 BASE = Recipe(train_crop_px=32, train_short_side_px=(36, 60), crop_scales=(1.0, 0.875, 0.75, 0.66))
 
 
@@ -132,6 +132,16 @@ def test_crop_of_the_stored_size_is_not_resampled() -> None:
     assert {top for top, _ in starts} == set(range(9)) and {left for _, left in starts} == set(range(29))
 
 
+def test_centre_crop() -> None:
+    recipe = Recipe(train_crop="centre", train_crop_px=32, train_short_side_px=(40, 40), flip_prob=0.0)
+    frames = coordinates(1, 40, 60)
+    for seed in range(5):
+        clip = transforms.augment(frames, recipe, np.random.default_rng(seed))
+        assert torch.equal(clip[:, 0], frames[0, :, 4:36, 14:46])
+    with pytest.raises(RecipeError, match="does not fit"):
+        dataclasses.replace(recipe, train_crop_px=41)
+
+
 def test_flip_mirrors_the_same_crop() -> None:
     frames = noise(2, 50, 70)
     for crop in CROPS:
@@ -213,6 +223,31 @@ def test_views_scale_first() -> None:
     assert torch.equal(view, scaled[0, :, 2:23, 9:30])
 
 
+# --- stacking ---------------------------------------------------------------------------------------------------
+
+
+def test_stack_by_hand() -> None:
+    """Flow of two segments with three fields each: x is the field's number, y 10 more."""
+    fields = torch.stack([torch.arange(6), torch.arange(6) + 10]).view(2, 6, 1, 1)
+    segments = Sampling("segments", frames=3, stride=1, segments=2, stacked=True)
+    stacked = transforms.stack(fields, segments)
+    assert stacked.shape == (6, 2, 1, 1)
+    assert stacked[:, 0].flatten().tolist() == [0, 10, 1, 11, 2, 12]  # x y x y x y
+    assert stacked[:, 1].flatten().tolist() == [3, 13, 4, 14, 5, 15]
+    views = torch.stack([fields, fields + 100])
+    assert torch.equal(transforms.stack(views, segments)[1], stacked + 100)
+    assert transforms.stack(fields, dataclasses.replace(segments, stacked=False)) is fields
+    assert (segments.stack, segments.clip_frames) == (3, 2)
+    with pytest.raises(RecipeError, match="stack"):
+        Sampling("dense", stacked=True)
+
+
+def test_order_of_channels_changes_within_stacked_frames() -> None:
+    x = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)  # RGB, RGB
+    statistics = Statistics((0.0,) * 3, (1.0,) * 3, channel_order="BGR")
+    assert transforms.normalise(x, statistics).flatten().tolist() == [2, 1, 0, 5, 4, 3]
+
+
 # --- normalise --------------------------------------------------------------------------------------------------
 
 
@@ -238,5 +273,11 @@ def test_normalise_by_hand() -> None:
     assert transforms.normalise(x, caffe).flatten().tolist() == [-104.0, 11.0, 127.0]
     flow = Statistics((128.0,), (1.0,))
     assert transforms.normalise(torch.full((1, 10, 1, 2, 2), 130, dtype=torch.uint8), flow).eq(2).all()
+    x_inverted = Statistics((128.0, 128.0), (128.0, 128.0), inverted=(0,))
+    stack = torch.tensor([0, 0, 255, 255], dtype=torch.uint8).view(4, 1, 1, 1)  # x, y, x, y
+    got = transforms.normalise(stack, x_inverted).flatten().tolist()
+    assert got == [127 / 128, -1.0, -1.0, 127 / 128]
+    with pytest.raises(RecipeError, match="inverted"):
+        Statistics((128.0,), (1.0,), inverted=(1,))
     with pytest.raises(RecipeError, match="2 channels cannot normalise 3"):
         transforms.normalise(x, Statistics((0.0, 0.0), (1.0, 1.0)))
