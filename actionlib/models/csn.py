@@ -41,7 +41,7 @@ class InteractionPreserved(nn.Module):
         self.norm = norm(channels)
         self.relu: nn.Module = nn.Identity()
         self.mixed = conv(channels, channels, (3, 3, 3), stride, groups=channels)
-        self.register_load_state_dict_pre_hook(_take_form)
+        self.register_load_state_dict_pre_hook(_take_form)  # type: ignore[no-untyped-call]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.mixed(self.relu(self.norm(self.pointwise(x))))
@@ -50,7 +50,7 @@ class InteractionPreserved(nn.Module):
 
 def _take_form(module: nn.Module, state_dict: Mapping[str, torch.Tensor], prefix: str, *_: Any) -> None:
     assert isinstance(module, InteractionPreserved)
-    old = module.mixed.weight
+    old = module.get_parameter("mixed.weight")
     new = state_dict.get(prefix + MIXED_WEIGHT.removeprefix("."))
     if new is None or new.shape == old.shape or new.shape not in forms(old.shape):
         return  # the same, or an error that loading reports
@@ -69,7 +69,7 @@ def forms(shape: torch.Size) -> tuple[torch.Size, torch.Size]:
 
 def in_form_of(
     wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]
-) -> Mapping[str, torch.Tensor]:
+) -> dict[str, torch.Tensor]:
     """`wanted` with the 3x3x3 weights of ip-CSN in the form that all those of `given` have; unchanged where they differ.
 
     Both are state dicts under our names; the weights put in have no memory behind them.
@@ -79,7 +79,7 @@ def in_form_of(
         shapes = {name: forms(wanted[name].shape)[form] for name in weights}
         if shapes and all(name in given and given[name].shape == shape for name, shape in shapes.items()):
             return {**wanted, **{name: torch.empty(shape, device="meta") for name, shape in shapes.items()}}
-    return wanted
+    return dict(wanted)
 
 
 def conv_preserved(

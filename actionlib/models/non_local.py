@@ -40,9 +40,6 @@ class NonLocal(nn.Module):
         self.out = nn.Conv3d(width, channels, 1)
         self.norm = norm(channels)
         self.pool = nn.MaxPool3d((1, 2, 2)) if pool else nn.Identity()
-        for layer in (self.theta, self.phi, self.g, self.out):
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.norm.weight)  # type: ignore[arg-type]  # every norm here has a scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -84,9 +81,19 @@ class NonLocals:
 
     def joins(self, number: int, blocks: int, channels: int, norm: Norm) -> tuple[Join, ...]:
         """How the blocks of stage `number`, which put out `channels`, come together; see `Stage.join`."""
-        places = {2: self.stage2, 3: self.stage3}.get(number, ())
-        make = partial(NonLocal, channels, affinity=self.affinity, pool=self.pool, norm=norm)
-        return tuple(partial(_followed, make) if index in places else Residual for index in range(blocks))
+        return tuple(
+            partial(_followed, partial(self.make, channels, norm))
+            if self.follows(number, index)
+            else Residual
+            for index in range(blocks)
+        )
+
+    def follows(self, number: int, index: int) -> bool:
+        """Whether there is one behind block `index` of stage `number`."""
+        return index in {2: self.stage2, 3: self.stage3}.get(number, ())
+
+    def make(self, channels: int, norm: Norm) -> NonLocal:
+        return NonLocal(channels, affinity=self.affinity, pool=self.pool, norm=norm)
 
 
 def _followed(make: partial[NonLocal], branch: nn.Module, shortcut: nn.Module) -> NonLocalResidual:
