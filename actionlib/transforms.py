@@ -109,7 +109,7 @@ def normalise(x_NCTHW: torch.Tensor, statistics: Statistics) -> torch.Tensor:
     shift = ((torch.where(inverted, full, 0.0) - mean) / std).to(x_NCTHW.device, torch.float32)
     ordered = x_NCTHW
     if statistics.channel_order == "BGR":
-        ordered = x_NCTHW.unflatten(-4, (repeat, -1)).flip(-4).flatten(-5, -4)
+        ordered = torch.cat([frame.flip(-4) for frame in torch.chunk(x_NCTHW, repeat, dim=-4)], dim=-4)
     return ordered.to(torch.float32).mul_(scale.view(-1, 1, 1, 1)).add_(shift.view(-1, 1, 1, 1))
 
 
@@ -196,8 +196,8 @@ def stack(x_CTHW: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     """
     if sampling.stack == 1:
         return x_CTHW
-    snippets = x_CTHW.unflatten(-3, (-1, sampling.stack))  # ..., C, segments, stack, H, W
-    return snippets.movedim(-3, -5).flatten(-5, -4)
+    # every stack-th frame from each of the first ones on
+    return torch.cat([x_CTHW[..., i :: sampling.stack, :, :] for i in range(sampling.stack)], dim=-4)
 
 
 def scale_short_side(frames_TCHW: torch.Tensor, short_side_px: int) -> torch.Tensor:

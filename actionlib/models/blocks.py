@@ -134,10 +134,23 @@ def _bottleneck(channels: int, stage: Stage, index: int, stride: Stride, norm: N
 
 
 def initialise(network: nn.Module) -> None:
-    """He initialisation (normal, fan out) of every convolution; batch norms keep scale 1 and shift 0."""
+    """He initialisation (normal, fan out) of every convolution, biases 0; batch norms keep scale 1 and shift 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def channels_last(network: nn.Module) -> None:
+    """Put the weights of convolutions into the memory order that GPUs compute fast in, each of 2D and 3D in its own.
+
+    `Module.to(memory_format=...)` takes one order for all and fails at a weight of other rank.
+    """
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for parameter in network.parameters():
+        if parameter.ndim in formats:
+            parameter.data = parameter.data.contiguous(memory_format=formats[parameter.ndim])
 
 
 def freeze_batch_norm(network: nn.Module, *, partial: bool, frozen: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from actionlib.recipes import Protocol, Recipe, Sampling
+from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
 
 # what a configuration for testing leaves open
 TRAINING = tuple(
@@ -25,3 +25,14 @@ def dense(base: Recipe, frames: int, stride: int) -> Recipe:
 def segments(base: Recipe, count: int) -> Recipe:
     """The same recipe for another number of segments, one frame each."""
     return replace(base, sampling=Sampling("segments", frames=1, stride=1, segments=count))
+
+
+def side_by_side(rgb: Statistics, flow: Statistics) -> Statistics:
+    """Of the channels of one behind those of the other; both in RGB order and one value scale."""
+    offset = len(rgb.mean)
+    return replace(
+        rgb,
+        mean=rgb.mean + flow.mean,
+        std=rgb.std + flow.std,
+        inverted=rgb.inverted + tuple(offset + channel for channel in flow.inverted),
+    )
