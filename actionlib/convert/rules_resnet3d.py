@@ -49,6 +49,20 @@ GLUONCV_MXNET_I3D = KeyMap(
     twins=MXNET_TWINS + GLUONCV_TWINS,
     counters=False,
 )
+# MMAction's non-local block pools before two of its convolutions; the stage that works on boxes is a part of its own
+MMACTION_FAST_RCNN = KeyMap(
+    (
+        (r"\.non_local\.theta\.", ".nonlocal_block.theta."),
+        (r"\.non_local\.(phi|g)\.", r".nonlocal_block.\1.1."),
+        (r"\.non_local\.out\.", ".nonlocal_block.W.0."),
+        (r"\.non_local\.norm\.", ".nonlocal_block.W.1."),
+        *RESNET,
+        (r"^layer4\.", "shared_head.layer4."),
+        (r"^head\.fc\.", "bbox_head.fc_cls."),
+        (r"^(?!shared_head|bbox_head)", "backbone."),
+    ),
+    twins=((r"\.nonlocal_block\.W\.1\.", ".nonlocal_block.bn."),),
+)
 # a non-local block follows a block as a module of the stage
 PYSLOWFAST_NON_LOCAL = KeyMap(
     (
