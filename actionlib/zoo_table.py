@@ -7,38 +7,69 @@ a model that differs by numbers is adding a line here. Names are those of the ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from torch import nn
 
+from actionlib.models.c3d import c3d
+from actionlib.models.csn import csn
+from actionlib.models.fast_rcnn import fast_rcnn
+from actionlib.models.i3d_inception import i3d_inception_v1, i3d_inception_v3
+from actionlib.models.i3d_resnet import c2d_resnet, i3d_resnet
+from actionlib.models.non_local import NonLocals
+from actionlib.models.p3d import p3d
 from actionlib.models.resnet3d import r2plus1d, r3d, r3d_tiny, slowonly
-from actionlib.models.tsn import tsn_resnet
+from actionlib.models.slowfast import slowfast
+from actionlib.models.ssn import HALVES, ssn_bninception, ssn_inception_v3
+from actionlib.models.tpn import tpn_resnet, tsm_tpn
+from actionlib.models.tsm import tsm_resnet
+from actionlib.models.tsn import tsn_bninception, tsn_inception_v1, tsn_inception_v3, tsn_resnet, tsn_vgg16
+from actionlib.models.two_stream import two_stream
 from actionlib.recipes import Recipe
-from actionlib.zoo_recipes import gluoncv_mxnet, gluoncv_torch, mmaction, own, tpn, vmz
+from actionlib.zoo_recipes import (
+    deepmind,
+    gluoncv_mxnet,
+    gluoncv_torch,
+    mmaction,
+    own,
+    pyslowfast,
+    torchvision,
+    tpn,
+    tsm,
+    vmz,
+    yjxiong,
+)
 
-Modality = Literal["rgb", "flow"]
-CHANNELS: dict[Modality, int] = {"rgb": 3, "flow": 2}
+Modality = Literal["rgb", "flow", "two_stream"]
+CHANNELS: dict[Modality, int] = {"rgb": 3, "flow": 2, "two_stream": 5}
 CLASSES = {
+    "ava": 81,  # 80 actions, and column 0 that says it is a person
     "figures": 8,  # the demo's own rendered set; training names its own count
     "hmdb51": 51,
     "kinetics400": 400,
+    "kinetics600": 600,
     "kinetics700": 700,
+    "somethingv1": 174,
     "somethingv2": 174,
+    "sports1m": 487,
+    "thumos14": 20,
     "ucf101": 101,
 }
 
 
 @dataclass(frozen=True)
 class Published:
-    """What the project reports: percent per video, percent per clip, multiply-adds and weights of one clip."""
+    """What the project reports: percent per video, percent per clip, multiply-adds and weights of one clip; of a
+    detector the mean average precision at an overlap of 0.5, in percent."""
 
     top1: float | None = None
     top5: float | None = None
     clip_top1: float | None = None
     gflops: float | None = None
     params_m: float | None = None
+    map_05: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +91,10 @@ class Entry:
         build: makes the network from `num_classes`, `in_channels` and `dropout`.
         dataset: what the published weights were trained on last; gives the class count.
         pretrained_on: what they were trained on before, or `none`.
-        stored: size of the stored frames: `short256` (short side) or width x height.
+        stored: size of the stored frames: `short256` (short side), width x height, or `mmaction_raw` (as MMAction
+            extracts them); empty where no source states it.
+        fused_from: of a two-stream model the entries of its streams, RGB first, whose checkpoints make its weights
+            (`actionlib.models.two_stream.fuse`); it has no file of its own.
     """
 
     family: str
@@ -72,6 +106,12 @@ class Entry:
     published: Published
     source: Source
     modality: Modality = "rgb"
+    fused_from: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Of the input, with all frames that are stacked."""
+        return CHANNELS[self.modality] * self.recipe.sampling.stack
 
 
 # fmt: off
@@ -83,6 +123,29 @@ R2PLUS1D_R34_POOL = partial(r2plus1d, depth=34, pool=True)
 # GluonCV v1 derives the middle widths from the block, and its epsilon is PyTorch's.
 R2PLUS1D_R18_V1, R2PLUS1D_R34_V1, R2PLUS1D_R50_V1 = (partial(r2plus1d, depth=d, widths="block", eps=1e-5) for d in (18, 34, 50))
 R3D_R18 = partial(r3d, depth=18)
+I3D_R50, I3D_R101 = (partial(i3d_resnet, depth=d) for d in (50, 101))
+# Blocks of the stages 2 and 3 that a non-local block follows.
+NL5_R50, NL10_R50 = NonLocals((1, 3), (1, 3, 5)), NonLocals((0, 1, 2, 3), (0, 1, 2, 3, 4, 5))
+NL5_R101, NL10_R101 = NonLocals((1, 3), (6, 13, 20)), NonLocals((0, 1, 2, 3), (2, 6, 10, 14, 18, 22))
+I3D_NL5_R50, I3D_NL10_R50 = (partial(I3D_R50, non_local=n) for n in (NL5_R50, NL10_R50))
+I3D_NL5_R101, I3D_NL10_R101 = (partial(I3D_R101, non_local=n) for n in (NL5_R101, NL10_R101))
+IRCSN_R152 = partial(csn, depth=152, interaction="reduced")
+C3D = partial(c3d, pools="ceil")
+I3D_V1_MMACTION = partial(i3d_inception_v1, padding="ceil", eps=1e-5)
+I3D_V1_DEEPMIND, I3D_V1_HASSONY2 = (partial(i3d_inception_v1, padding=p, window=(2, 7, 7)) for p in ("same", "static"))
+I3D_TWO_STREAM, I3D_TWO_STREAM_DEEPMIND = (partial(two_stream, stream=s) for s in (I3D_V1_MMACTION, I3D_V1_DEEPMIND))
+# The names say frames x stride of the slow pathway; the clip is the fast one's: alpha times as many frames.
+SLOWFAST_R50_4X16 = partial(slowfast, depth=50, alpha=8)
+SLOWFAST_R50_4X16_BARE = partial(SLOWFAST_R50_4X16, lateral_norm=False)
+SLOWFAST_R50_8X8 = partial(slowfast, depth=50, alpha=4, lateral_frames=7)
+SLOWFAST_R101_8X8 = partial(slowfast, depth=101, alpha=4)
+SLOWFAST_R101_50_50 = partial(SLOWFAST_R101_8X8, temporal_blocks=6)
+# The pyramid of ResNet-50 has one tempo; that of ResNet-101 two, the first of which leaves two frames of the clip.
+TPN_R50_F8, TPN_R50_F16, TPN_R50_F32 = (partial(tpn_resnet, depth=50, tempos=(f, f)) for f in (8, 16, 32))
+TPN_R101_F8, TPN_R101_F16, TPN_R101_F32 = (partial(tpn_resnet, depth=101, tempos=(f // 2, f)) for f in (8, 16, 32))
+TSM_R50 = partial(tsm_resnet, depth=50, shift_projection=True)
+TSM_R50_BRANCH = partial(tsm_resnet, depth=50)
+TSM_TPN_R50 = partial(tsm_tpn, depth=50, tempos=(8, 8))
 # Which of the stem and four stages convolve over time: VMZ's names count from the first that does not (mc) or does (rmc).
 FIRST_1, FIRST_2, FIRST_3, FIRST_4 = ((True,) * n + (False,) * (5 - n) for n in (1, 2, 3, 4))
 LAST_1, LAST_2, LAST_3, LAST_4 = ((False,) * (5 - n) + (True,) * n for n in (1, 2, 3, 4))
@@ -178,6 +241,137 @@ ZOO: dict[str, Entry] = {
     "rmc3_18_l16": Entry("rmc", partial(r3d, depth=18, temporal=LAST_3), vmz.L16, "kinetics400", "none", "171x128", Published(65.5, 85.7, 53.6, 25, 33), Source("vmz_c2", "table1", 22, "rmc3_d18_l16.pkl")),
     "rmc4_18_l16": Entry("rmc", partial(r3d, depth=18, temporal=LAST_2), vmz.L16, "kinetics400", "none", "171x128", Published(65.6, 85.3, 53.9, 29.1, 32), Source("vmz_c2", "table1", 23, "rmc4_d18_l16.pkl")),
     "rmc5_18_l16": Entry("rmc", partial(r3d, depth=18, temporal=LAST_1), vmz.L16, "kinetics400", "none", "171x128", Published(63.5, 84.2, 52.5, 30.8, 27.9), Source("vmz_c2", "table1", 24, "rmc5_d18_l16.pkl")),
+    # slowfast
+    "slowfast_r50_4x16": Entry("slowfast", SLOWFAST_R50_4X16_BARE, mmaction.SLOWFAST_4X16, "kinetics400", "none", "short256", Published(75.4, 92.1), Source("mmaction", "SlowFast", 1, "2448c56c")),
+    "slowfast_r50_4x16_in1k": Entry("slowfast", SLOWFAST_R50_4X16_BARE, mmaction.SLOWFAST_4X16_IN1K, "kinetics400", "imagenet", "short256", Published(75.9, 92.3), Source("mmaction", "SlowFast", 2, "4623cf03")),
+    "slowfast_r50_4x16_k400_gcvmx": Entry("slowfast", partial(SLOWFAST_R50_4X16, slow_frames="last"), gluoncv_mxnet.SLOWFAST_4X16, "kinetics400", "none", "340x256", Published(75.3), Source("gluoncv_mxnet", "Kinetics400", 22, "9d650f51")),
+    "slowfast_r50_8x8_k400_gcvmx": Entry("slowfast", partial(SLOWFAST_R50_8X8, slow_frames="last"), gluoncv_mxnet.SLOWFAST_8X8, "kinetics400", "none", "340x256", Published(76.6), Source("gluoncv_mxnet", "Kinetics400", 23, "d6b25339")),
+    "slowfast_r101_8x8_k400_gcvmx": Entry("slowfast", partial(SLOWFAST_R101_8X8, slow_frames="last"), gluoncv_mxnet.SLOWFAST_R101_8X8, "kinetics400", "none", "340x256", Published(77.2), Source("gluoncv_mxnet", "Kinetics400", 24, "fbde1a7c")),
+    "slowfast_r50_4x16_k400_gcvpt": Entry("slowfast", SLOWFAST_R50_4X16, gluoncv_torch.SLOWFAST_4X16, "kinetics400", "none", "340x256", Published(75.25), Source("gluoncv_torch", "Kinetics400_torch", 17, "1d1eadb2")),
+    "slowfast_r50_8x8_k400_gcvpt": Entry("slowfast", SLOWFAST_R50_8X8, gluoncv_torch.SLOWFAST_8X8, "kinetics400", "none", "340x256", Published(76.66), Source("gluoncv_torch", "Kinetics400_torch", 18, "e94e9a57")),
+    "slowfast_r101_8x8_k400_gcvpt": Entry("slowfast", SLOWFAST_R101_8X8, gluoncv_torch.SLOWFAST_R101_8X8, "kinetics400", "none", "340x256", Published(76.95), Source("gluoncv_torch", "Kinetics400_torch", 19, "db5e9fef")),
+    # tpn
+    "tpn_r50_f8s8_k400_gcvpt": Entry("tpn", TPN_R50_F8, gluoncv_torch.TPN_8X8, "kinetics400", "none", "340x256", Published(77.04), Source("gluoncv_torch", "Kinetics400_torch", 26, "368108eb")),
+    "tpn_r50_f16s4_k400_gcvpt": Entry("tpn", TPN_R50_F16, gluoncv_torch.TPN_16X4, "kinetics400", "none", "340x256", Published(77.33), Source("gluoncv_torch", "Kinetics400_torch", 27, "6bf899df")),
+    "tpn_r50_f32s2_k400_gcvpt": Entry("tpn", TPN_R50_F32, gluoncv_torch.TPN_32X2, "kinetics400", "none", "340x256", Published(78.9), Source("gluoncv_torch", "Kinetics400_torch", 28, "27710ce8")),
+    "tpn_r101_f8s8_k400_gcvpt": Entry("tpn", TPN_R101_F8, gluoncv_torch.TPN_R101_8X8, "kinetics400", "none", "340x256", Published(78.1), Source("gluoncv_torch", "Kinetics400_torch", 29, "092c2f7f")),
+    "tpn_r101_f16s4_k400_gcvpt": Entry("tpn", TPN_R101_F16, gluoncv_torch.TPN_16X4, "kinetics400", "none", "340x256", Published(79.39), Source("gluoncv_torch", "Kinetics400_torch", 30, "647080df")),
+    "tpn_r101_f32s2_k400_gcvpt": Entry("tpn", TPN_R101_F32, gluoncv_torch.TPN_32X2, "kinetics400", "none", "340x256", Published(79.7), Source("gluoncv_torch", "Kinetics400_torch", 31, "a94422a9")),
+    "tpn_r50_f8s8": Entry("tpn", TPN_R50_F8, tpn.TPN_8X8, "kinetics400", "imagenet", "240x320", Published(76.1), Source("tpn", "kinetics400", 2)),
+    "tpn_r50_f16s4": Entry("tpn", TPN_R50_F16, tpn.TPN_16X4, "kinetics400", "imagenet", "240x320", Published(77.3), Source("tpn", "kinetics400", 4)),
+    "tpn_r50_f32s2": Entry("tpn", TPN_R50_F32, tpn.TPN_32X2, "kinetics400", "imagenet", "240x320", Published(77.7), Source("tpn", "kinetics400", 6)),
+    "tpn_r101_f8s8": Entry("tpn", TPN_R101_F8, tpn.TPN_8X8, "kinetics400", "imagenet", "240x320", Published(77.2), Source("tpn", "kinetics400", 8)),
+    "tpn_r101_f16s4": Entry("tpn", TPN_R101_F16, tpn.TPN_16X4, "kinetics400", "imagenet", "240x320", Published(78.1), Source("tpn", "kinetics400", 10)),
+    "tpn_r101_f32s2": Entry("tpn", TPN_R101_F32, tpn.TPN_32X2, "kinetics400", "imagenet", "240x320", Published(78.9), Source("tpn", "kinetics400", 12)),
+    "tpn_r50_f8s8_mmdata": Entry("tpn", TPN_R50_F8, tpn.TPN_8X8_MMDATA, "kinetics400", "imagenet", "mmaction_raw", Published(76.7), Source("tpn", "kinetics400_mmaction_data", 1)),
+    "tpn_r101_f8s8_mmdata": Entry("tpn", TPN_R101_F8, tpn.TPN_8X8_MMDATA, "kinetics400", "imagenet", "mmaction_raw", Published(78.2), Source("tpn", "kinetics400_mmaction_data", 2)),
+    # tsm
+    "tsm_r50_8f_sthv1": Entry("tsm", TSM_R50, tpn.TSM_STHV1, "somethingv1", "imagenet", "", Published(48.2), Source("tpn", "something", 1)),
+    "tsm_tpn_r50_8f_sthv1": Entry("tsm_tpn", TSM_TPN_R50, tpn.TSM_TPN_STHV1, "somethingv1", "imagenet", "", Published(50.7), Source("tpn", "something", 2)),
+    "tsm_r50_8f_sthv2": Entry("tsm", TSM_R50, tpn.TSM_STHV2, "somethingv2", "imagenet", "", Published(62.3), Source("tpn", "something", 3)),
+    "tsm_tpn_r50_8f_sthv2": Entry("tsm_tpn", TSM_TPN_R50, tpn.TSM_TPN_STHV2, "somethingv2", "imagenet", "", Published(64.7), Source("tpn", "something", 4)),
+    # c3d
+    "c3d_16x1_sports1m": Entry("c3d", C3D, mmaction.C3D_SPORTS1M, "sports1m", "none", "", Published(), Source("mmaction", "C3D / Sports-1M", 1, "68f5aa04")),
+    "c3d_16x1_sports1m_ucf101": Entry("c3d", C3D, mmaction.C3D_UCF101, "ucf101", "sports1m", "171x128", Published(82.26), Source("mmaction", "C3D / UCF101", 1, "82f36ebc")),
+    "c3d_16x2_k400_gcvmx": Entry("c3d", partial(c3d, pools="padded"), gluoncv_mxnet.C3D, "kinetics400", "none", "171x128", Published(59.5), Source("gluoncv_mxnet", "Kinetics400", 8, "a007b5fa")),
+    "c3d_l16": Entry("c3d", partial(c3d, pools="floor", norm=True), vmz.C3D_L16, "kinetics400", "none", "171x128", Published(63.4, 84.6, 52.3, 38.5, 64.9), Source("vmz_c2", "table1", 25, "c3d_l16.pkl")),
+    # i3d on inception
+    "i3d_inceptionv1_64x1": Entry("i3d", I3D_V1_MMACTION, mmaction.I3D_64X1, "kinetics400", "imagenet", "short256", Published(71.1, 89.3), Source("mmaction", "I3D", 1, "9b8e02b3")),
+    "i3d_inceptionv1_64x1_ucf101": Entry("i3d", I3D_V1_MMACTION, mmaction.I3D_64X1_UCF101, "ucf101", "kinetics400", "", Published(94.8), Source("mmaction", "Transfer Learning", 1, "36201298")),
+    "i3d_inceptionv1_64x1_hmdb51": Entry("i3d", I3D_V1_MMACTION, mmaction.I3D_64X1_HMDB51, "hmdb51", "kinetics400", "", Published(72.6), Source("mmaction", "Transfer Learning", 1, "1ffcf11f")),
+    "i3d_inceptionv1_flow_64x1": Entry("i3d", I3D_V1_MMACTION, mmaction.I3D_FLOW_64X1, "kinetics400", "imagenet", "short256", Published(63.4, 84.9), Source("mmaction", "I3D", 3, "92059771"), "flow"),
+    "i3d_inceptionv1_flow_64x1_ucf101": Entry("i3d", I3D_V1_MMACTION, mmaction.I3D_FLOW_64X1_UCF101, "ucf101", "kinetics400", "", Published(96.6), Source("mmaction", "Transfer Learning", 2, "93ed9ecd"), "flow"),
+    "i3d_inceptionv1_flow_64x1_hmdb51": Entry("i3d", I3D_V1_MMACTION, mmaction.I3D_FLOW_64X1_HMDB51, "hmdb51", "kinetics400", "", Published(79.2), Source("mmaction", "Transfer Learning", 2, "2981c797"), "flow"),
+    "i3d_inceptionv1_twostream_64x1": Entry("i3d", I3D_TWO_STREAM, mmaction.I3D_TWO_STREAM_64X1, "kinetics400", "imagenet", "short256", Published(74.2, 91.3), Source("mmaction", "I3D", 4), "two_stream", ("i3d_inceptionv1_64x1", "i3d_inceptionv1_flow_64x1")),
+    "i3d_inceptionv1_twostream_64x1_ucf101": Entry("i3d", I3D_TWO_STREAM, mmaction.I3D_TWO_STREAM_64X1, "ucf101", "kinetics400", "", Published(97.8), Source("mmaction", "Transfer Learning", 3), "two_stream", ("i3d_inceptionv1_64x1_ucf101", "i3d_inceptionv1_flow_64x1_ucf101")),
+    "i3d_inceptionv1_twostream_64x1_hmdb51": Entry("i3d", I3D_TWO_STREAM, mmaction.I3D_TWO_STREAM_64X1, "hmdb51", "kinetics400", "", Published(80.8), Source("mmaction", "Transfer Learning", 3), "two_stream", ("i3d_inceptionv1_64x1_hmdb51", "i3d_inceptionv1_flow_64x1_hmdb51")),
+    "i3d_inceptionv1_32x2_k400_gcvmx": Entry("i3d", partial(i3d_inception_v1, padding="half"), gluoncv_mxnet.I3D_INCEPTION_V1, "kinetics400", "imagenet", "340x256", Published(71.8), Source("gluoncv_mxnet", "Kinetics400", 14, "81e0be10")),
+    "i3d_inceptionv3_32x2_k400_gcvmx": Entry("i3d", i3d_inception_v3, gluoncv_mxnet.I3D_INCEPTION_V3, "kinetics400", "imagenet", "450x340", Published(73.6), Source("gluoncv_mxnet", "Kinetics400", 15, "f14f8a99")),
+    # DeepMind's files and ports of them, which no table of the five zoos lists; hassony2's differs at odd sizes
+    "i3d_inceptionv1_64x1_k400_deepmind": Entry("i3d", I3D_V1_DEEPMIND, deepmind.I3D_64X1, "kinetics400", "imagenet", "short256", Published(71.1, 89.3), Source("i3d_deepmind", "README", 1, "rgb_imagenet")),
+    "i3d_inceptionv1_flow_64x1_k400_deepmind": Entry("i3d", I3D_V1_DEEPMIND, deepmind.I3D_FLOW_64X1, "kinetics400", "imagenet", "short256", Published(63.4, 84.9), Source("i3d_deepmind", "README", 2, "flow_imagenet"), "flow"),
+    "i3d_inceptionv1_twostream_64x1_k400_deepmind": Entry("i3d", I3D_TWO_STREAM_DEEPMIND, deepmind.I3D_TWO_STREAM_64X1, "kinetics400", "imagenet", "short256", Published(74.2, 91.3), Source("i3d_deepmind", "README", 3), "two_stream", ("i3d_inceptionv1_64x1_k400_deepmind", "i3d_inceptionv1_flow_64x1_k400_deepmind")),
+    "i3d_inceptionv1_64x1_k600_deepmind": Entry("i3d", I3D_V1_DEEPMIND, deepmind.I3D_K600, "kinetics600", "none", "short256", Published(), Source("i3d_deepmind", "checkpoints", 5, "rgb_scratch_kin600")),
+    "i3d_inceptionv1_64x1_k400_hassony2": Entry("i3d", I3D_V1_HASSONY2, deepmind.I3D_64X1, "kinetics400", "imagenet", "short256", Published(), Source("i3d_hassony2", "README", 1, "model_rgb.pth")),
+    "i3d_inceptionv1_flow_64x1_k400_hassony2": Entry("i3d", I3D_V1_HASSONY2, deepmind.I3D_FLOW_64X1, "kinetics400", "imagenet", "short256", Published(), Source("i3d_hassony2", "README", 2, "model_flow.pth"), "flow"),
+    # slowfast and tsm of projects and depths that the catalogue does not list
+    "slowfast_r50_4x16_k400_pyslowfast": Entry("slowfast", partial(SLOWFAST_R50_4X16, slow_frames="spread"), pyslowfast.SLOWFAST_4X16, "kinetics400", "none", "short256", Published(75.6, 92.0), Source("pyslowfast", "Kinetics 400 and 600", 6, "SLOWFAST_4x16_R50.pkl")),
+    "slowfast_r50_8x8_k400_pyslowfast": Entry("slowfast", partial(SLOWFAST_R50_8X8, slow_frames="spread"), pyslowfast.SLOWFAST_8X8, "kinetics400", "none", "short256", Published(77.0, 92.6), Source("pyslowfast", "Kinetics 400 and 600", 7, "SLOWFAST_8x8_R50.pkl")),
+    "slowfast_r101_8x8_k400_pyslowfast": Entry("slowfast", partial(SLOWFAST_R101_8X8, slow_frames="spread"), pyslowfast.SLOWFAST_R101_8X8, "kinetics400", "none", "short256", Published(), Source("pyslowfast", "not in a table", 0)),
+    "slowfast_r101_50_50_8x8_k400_pyslowfast": Entry("slowfast", partial(SLOWFAST_R101_50_50, slow_frames="spread"), pyslowfast.SLOWFAST_R101_50_50_8X8, "kinetics400", "none", "short256", Published(), Source("pyslowfast", "not in a table", 0)),
+    "slowfast_nl5_r50_4x16_k400_pyslowfast": Entry("slowfast", partial(SLOWFAST_R50_4X16, slow_frames="spread", non_local=replace(NL5_R50, pool=True, affinity="mean")), pyslowfast.SLOWFAST_NL_4X16, "kinetics400", "none", "short256", Published(), Source("pyslowfast", "not in a table", 0)),
+    "slowfast_r101_4x16_k400_gcvpt": Entry("slowfast", partial(slowfast, depth=101, alpha=8), gluoncv_torch.SLOWFAST_OTHER, "kinetics400", "none", "340x256", Published(), Source("gluoncv_torch", "not in a table", 0)),
+    "slowfast_r101_50_50_16x8_k400_gcvpt": Entry("slowfast", SLOWFAST_R101_50_50, gluoncv_torch.SLOWFAST_OTHER_16X8, "kinetics400", "none", "340x256", Published(), Source("gluoncv_torch", "not in a table", 0)),
+    "tsm_r50_8f_k400": Entry("tsm", TSM_R50_BRANCH, tsm.K400_8F, "kinetics400", "imagenet", "", Published(71.2), Source("tsm", "Uniform Sampling", 2, "TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e50.pth")),
+    "tsm_r50_8f_dense_k400": Entry("tsm", TSM_R50_BRANCH, tsm.K400_8F_DENSE, "kinetics400", "imagenet", "", Published(74.1), Source("tsm", "Dense Sample", 2, "TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense.pth")),
+    "tsm_nl5_r50_8f_dense_k400": Entry("tsm", partial(TSM_R50_BRANCH, non_local=NonLocals((0, 2), (0, 2, 4), "softmax", pool=True)), tsm.K400_8F_DENSE, "kinetics400", "imagenet", "", Published(75.6), Source("tsm", "Dense Sample", 3, "TSM_kinetics_RGB_resnet50_shift8_blockres_avg_segment8_e100_dense_nl.pth")),
+    "tsm_r50_8f_flow_k400": Entry("tsm", TSM_R50_BRANCH, tsm.K400_8F_FLOW, "kinetics400", "imagenet", "", Published(55.7, 79.5), Source("tsm", "Optical Flow", 1, "TSM_kinetics_Flow_resnet50_shift8_blockres_avg_segment8_e50.pth"), "flow"),
+    "tsm_r50_16f_sthv2": Entry("tsm", TSM_R50_BRANCH, tsm.STHV2_16F, "somethingv2", "imagenet", "", Published(63.1), Source("tsm", "Something-Something-V2", 2, "TSM_somethingv2_RGB_resnet50_shift8_blockres_avg_segment16_e45.pth")),
+    "tsm_r101_8f_sthv2": Entry("tsm", partial(tsm_resnet, depth=101, every=2), tsm.STHV2_8F, "somethingv2", "imagenet", "", Published(63.3), Source("tsm", "Something-Something-V2", 3, "TSM_somethingv2_RGB_resnet101_shift8_blockres_avg_segment8_e45.pth")),
+    # tsn on other frame networks
+    "tsn_inceptionv1_seg7_k400_gcvmx": Entry("tsn", tsn_inception_v1, gluoncv_mxnet.TSN_INCEPTION_V1, "kinetics400", "imagenet", "340x256", Published(69.1), Source("gluoncv_mxnet", "Kinetics400", 1, "6dcdafb1")),
+    "tsn_inceptionv3_seg7_k400_gcvmx": Entry("tsn", tsn_inception_v3, gluoncv_mxnet.TSN_INCEPTION_V3, "kinetics400", "imagenet", "450x340", Published(72.5), Source("gluoncv_mxnet", "Kinetics400", 2, "8a4a6946")),
+    "tsn_vgg16_seg3_ucf101_gcvmx": Entry("tsn", tsn_vgg16, gluoncv_mxnet.TSN_VGG16_UCF101_SEG3, "ucf101", "imagenet", "340x256", Published(83.4), Source("gluoncv_mxnet", "UCF101", 1, "d6dc1bba")),
+    "tsn_vgg16_seg1_ucf101_gcvmx": Entry("tsn", tsn_vgg16, gluoncv_mxnet.TSN_VGG16_UCF101_SEG1, "ucf101", "imagenet", "340x256", Published(81.5), Source("gluoncv_mxnet", "UCF101", 2, "05e319d4")),
+    "tsn_inceptionv3_seg3_ucf101_gcvmx": Entry("tsn", tsn_inception_v3, gluoncv_mxnet.TSN_INCEPTION_V3_UCF101_SEG3, "ucf101", "imagenet", "450x340", Published(88.1), Source("gluoncv_mxnet", "UCF101", 3, "13ef5c3b")),
+    "tsn_inceptionv3_seg1_ucf101_gcvmx": Entry("tsn", tsn_inception_v3, gluoncv_mxnet.TSN_INCEPTION_V3_UCF101_SEG1, "ucf101", "imagenet", "450x340", Published(85.6), Source("gluoncv_mxnet", "UCF101", 4, "0c453da8")),
+    # the same weights on an older page
+    "tsn_vgg16_seg3_ucf101_gcv001": Entry("tsn", tsn_vgg16, gluoncv_mxnet.TSN_VGG16_UCF101_SEG3, "ucf101", "imagenet", "340x256", Published(83.4), Source("gluoncv_mxnet", "UCF101, older page", 1, "d6dc1bba")),
+    "tsn_vgg16_seg1_ucf101_gcv001": Entry("tsn", tsn_vgg16, gluoncv_mxnet.TSN_VGG16_UCF101_SEG1, "ucf101", "imagenet", "340x256", Published(81.5), Source("gluoncv_mxnet", "UCF101, older page", 2, "05e319d4")),
+    "tsn_inceptionv3_seg3_ucf101_gcv001": Entry("tsn", tsn_inception_v3, gluoncv_mxnet.TSN_INCEPTION_V3_UCF101_SEG3, "ucf101", "imagenet", "450x340", Published(88.1), Source("gluoncv_mxnet", "UCF101, older page", 3, "13ef5c3b")),
+    "tsn_inceptionv3_seg1_ucf101_gcv001": Entry("tsn", tsn_inception_v3, gluoncv_mxnet.TSN_INCEPTION_V3_UCF101_SEG1, "ucf101", "imagenet", "450x340", Published(85.6), Source("gluoncv_mxnet", "UCF101, older page", 4, "0c453da8")),
+    "tsn_bninception_seg3_ucf101": Entry("tsn", tsn_bninception, mmaction.TSN_BNINCEPTION, "ucf101", "imagenet", "", Published(86.4), Source("mmaction", "TSN / UCF101", 1, "98160339")),
+    "tsn_bninception_flow_seg3_ucf101": Entry("tsn", tsn_bninception, mmaction.TSN_BNINCEPTION_FLOW, "ucf101", "imagenet", "", Published(87.7), Source("mmaction", "TSN / UCF101", 2, "151870b7"), "flow"),
+    # tsn-pytorch published neither scores nor weights of its own
+    "tsn_bninception_rgbdiff_seg7_ucf101_yjxiong": Entry("tsn", partial(tsn_bninception, differences=True), yjxiong.TSN_RGBDIFF, "ucf101", "imagenet", "", Published(), Source("tsn_yjxiong", "README", 3)),
+    # ssn; the authors' own rows are in no table of the five zoos
+    "ssn_bninception_thumos14": Entry("ssn", ssn_bninception, mmaction.SSN_BNINCEPTION, "thumos14", "imagenet", "", Published(map_05=18.33), Source("mmaction", "SSN", 1, "dac9ddb0")),
+    "ssn_bninception_thumos14_yjxiong": Entry("ssn", partial(ssn_bninception, pyramid=HALVES), yjxiong.SSN_BNINCEPTION, "thumos14", "imagenet", "", Published(map_05=16.18), Source("ssn", "THUMOS14", 1, "74e71b25d64a")),
+    "ssn_bninception_flow_thumos14_yjxiong": Entry("ssn", partial(ssn_bninception, pyramid=HALVES), yjxiong.SSN_BNINCEPTION_FLOW, "thumos14", "imagenet", "", Published(map_05=22.5), Source("ssn", "THUMOS14", 1, "dfe7aba61375"), "flow"),
+    "ssn_inceptionv3_thumos14_yjxiong": Entry("ssn", ssn_inception_v3, yjxiong.SSN_INCEPTION_V3, "thumos14", "imagenet", "", Published(map_05=18.28), Source("ssn", "THUMOS14", 3, "20e223da6fb7")),
+    # i3d on resnet
+    "i3d_r50_32x2_k400_gcvmx": Entry("i3d", I3D_R50, gluoncv_mxnet.I3D_R50, "kinetics400", "imagenet", "340x256", Published(74.0), Source("gluoncv_mxnet", "Kinetics400", 16, "568a722e")),
+    "i3d_r101_32x2_k400_gcvmx": Entry("i3d", I3D_R101, gluoncv_mxnet.I3D_R101, "kinetics400", "imagenet", "340x256", Published(75.1), Source("gluoncv_mxnet", "Kinetics400", 17, "6b69f655")),
+    "i3d_r50_32x2_ucf101_gcvmx": Entry("i3d", I3D_R50, gluoncv_mxnet.I3D_R50_UCF101, "ucf101", "imagenet", "340x256", Published(83.9), Source("gluoncv_mxnet", "UCF101", 5, "7afc7286")),
+    "i3d_r50_32x2_k400ft_ucf101_gcvmx": Entry("i3d", I3D_R50, gluoncv_mxnet.I3D_R50_UCF101_K400, "ucf101", "imagenet+kinetics400", "340x256", Published(95.4), Source("gluoncv_mxnet", "UCF101", 6, "760d0981")),
+    "i3d_r50_32x2_hmdb51_gcvmx": Entry("i3d", I3D_R50, gluoncv_mxnet.I3D_R50_HMDB51, "hmdb51", "imagenet", "340x256", Published(48.5), Source("gluoncv_mxnet", "HMDB51", 3, "0d0ad559")),
+    "i3d_r50_32x2_k400ft_hmdb51_gcvmx": Entry("i3d", I3D_R50, gluoncv_mxnet.I3D_R50_HMDB51_K400, "hmdb51", "imagenet+kinetics400", "340x256", Published(70.9), Source("gluoncv_mxnet", "HMDB51", 4, "2ec6bf01")),
+    "i3d_r50_16x2_sthv2_gcvmx": Entry("i3d", I3D_R50, gluoncv_mxnet.I3D_R50_STHV2, "somethingv2", "imagenet", "340x256", Published(50.6), Source("gluoncv_mxnet", "Something-Something-V2", 2, "01961e4c")),
+    "i3d_r50_32x2_k400_gcvpt": Entry("i3d", I3D_R50, gluoncv_torch.I3D_R50, "kinetics400", "imagenet", "340x256", Published(74.87), Source("gluoncv_torch", "Kinetics400_torch", 11, "18545497")),
+    "i3d_r101_32x2_k400_gcvpt": Entry("i3d", I3D_R101, gluoncv_torch.I3D_R101, "kinetics400", "imagenet", "340x256", Published(75.1), Source("gluoncv_torch", "Kinetics400_torch", 12, "a9bb4f89")),
+    "i3d_r50_16x2_sthv2_gcvpt": Entry("i3d", I3D_R50, gluoncv_torch.I3D_R50_STHV2, "somethingv2", "imagenet", "340x256", Published(49.61), Source("gluoncv_torch", "Something-Something-V2_torch", 2, "e975d989")),
+    "i3d_r50_32x2": Entry("i3d", I3D_R50, mmaction.I3D_R50, "kinetics400", "imagenet", "340x256", Published(72.9, 90.8), Source("mmaction", "I3D", 2, "b93cc877")),
+    "i3d_r50_8x8_k400_pyslowfast": Entry("i3d", partial(i3d_resnet, depth=50, stem_stride=1), pyslowfast.I3D_8X8, "kinetics400", "none", "short256", Published(73.5, 90.8), Source("pyslowfast", "Kinetics 400 and 600", 2, "I3D_8x8_R50.pkl")),
+    # i3d_nl
+    "i3d_nl5_r50_32x2_k400_gcvmx": Entry("i3d_nl", I3D_NL5_R50, gluoncv_mxnet.I3D_NL5_R50, "kinetics400", "imagenet", "340x256", Published(75.2), Source("gluoncv_mxnet", "Kinetics400", 18, "3c0e47ea")),
+    "i3d_nl10_r50_32x2_k400_gcvmx": Entry("i3d_nl", I3D_NL10_R50, gluoncv_mxnet.I3D_NL10_R50, "kinetics400", "imagenet", "340x256", Published(75.3), Source("gluoncv_mxnet", "Kinetics400", 19, "bfb58c41")),
+    "i3d_nl5_r101_32x2_k400_gcvmx": Entry("i3d_nl", I3D_NL5_R101, gluoncv_mxnet.I3D_NL5_R101, "kinetics400", "imagenet", "340x256", Published(76.0), Source("gluoncv_mxnet", "Kinetics400", 20, "fbfc1d30")),
+    "i3d_nl10_r101_32x2_k400_gcvmx": Entry("i3d_nl", I3D_NL10_R101, gluoncv_mxnet.I3D_NL10_R101, "kinetics400", "imagenet", "340x256", Published(76.1), Source("gluoncv_mxnet", "Kinetics400", 21, "59186c31")),
+    "i3d_nl5_r50_32x2_k400_gcvpt": Entry("i3d_nl", I3D_NL5_R50, gluoncv_torch.I3D_NL5_R50, "kinetics400", "imagenet", "340x256", Published(75.17), Source("gluoncv_torch", "Kinetics400_torch", 13, "9df1e103")),
+    "i3d_nl10_r50_32x2_k400_gcvpt": Entry("i3d_nl", I3D_NL10_R50, gluoncv_torch.I3D_NL10_R50, "kinetics400", "imagenet", "340x256", Published(75.93), Source("gluoncv_torch", "Kinetics400_torch", 14, "281e1e8a")),
+    "i3d_nl5_r101_32x2_k400_gcvpt": Entry("i3d_nl", I3D_NL5_R101, gluoncv_torch.I3D_NL5_R101, "kinetics400", "imagenet", "340x256", Published(75.81), Source("gluoncv_torch", "Kinetics400_torch", 15, "2cea8edd")),
+    "i3d_nl10_r101_32x2_k400_gcvpt": Entry("i3d_nl", I3D_NL10_R101, gluoncv_torch.I3D_NL10_R101, "kinetics400", "imagenet", "340x256", Published(75.93), Source("gluoncv_torch", "Kinetics400_torch", 16, "526a2ed0")),
+    "i3d_nl5_r50_8x8_k400_pyslowfast": Entry("i3d_nl", partial(i3d_resnet, depth=50, stem_stride=1, non_local=replace(NL5_R50, pool=True)), pyslowfast.I3D_NL_8X8, "kinetics400", "none", "short256", Published(74.0, 91.1), Source("pyslowfast", "Kinetics 400 and 600", 3, "I3D_NLN_8x8_R50.pkl")),
+    # more of pyslowfast's; the model zoo's C2D is the one without the pool, the others are configurations without weights
+    "c2d_r50_8x8_k400_pyslowfast": Entry("c2d", partial(c2d_resnet, depth=50), pyslowfast.C2D_8X8, "kinetics400", "none", "short256", Published(), Source("pyslowfast", "configs", 0)),
+    "c2d_nopool_r50_8x8_k400_pyslowfast": Entry("c2d", partial(c2d_resnet, depth=50, halve=False), pyslowfast.C2D_NOPOOL_8X8, "kinetics400", "none", "short256", Published(67.2, 87.8), Source("pyslowfast", "Kinetics 400 and 600", 1, "C2D_NOPOOL_8x8_R50.pkl")),
+    "slowonly_nl5_r50_8x8_k400_pyslowfast": Entry("slowonly", partial(slowonly, depth=50, non_local=replace(NL5_R50, pool=True, affinity="mean")), pyslowfast.SLOWONLY_NL_8X8, "kinetics400", "none", "short256", Published(), Source("pyslowfast", "configs", 0)),
+    # p3d
+    "p3d_r50_16x2_k400_gcvmx": Entry("p3d", partial(p3d, depth=50), gluoncv_mxnet.P3D_R50, "kinetics400", "none", "340x256", Published(71.6), Source("gluoncv_mxnet", "Kinetics400", 9, "671ba81c")),
+    "p3d_r101_16x2_k400_gcvmx": Entry("p3d", partial(p3d, depth=101), gluoncv_mxnet.P3D_R101, "kinetics400", "none", "340x256", Published(72.6), Source("gluoncv_mxnet", "Kinetics400", 10, "b30e3a63")),
+    # csn
+    "ircsn_152_32x2_ig65m_k400_gcvpt": Entry("csn", IRCSN_R152, gluoncv_torch.IRCSN, "kinetics400", "ig65m", "short256", Published(83.18), Source("gluoncv_torch", "Kinetics400_torch", 10, "82855d2c")),
+    "ircsn_152_32x2_ig65m": Entry("csn", IRCSN_R152, mmaction.IRCSN, "kinetics400", "ig65m", "short256", Published(82.6, 95.7), Source("mmaction", "CSN", 1, "9d6ed879")),
+    "ipcsn_152_32x2_ig65m": Entry("csn", partial(csn, depth=152, interaction="preserved"), mmaction.IPCSN, "kinetics400", "ig65m", "short256", Published(82.7, 95.6), Source("mmaction", "CSN", 2, "ef39b9e3")),
+    "ircsn_50_32x2_ig65m_vmz": Entry("csn", partial(csn, depth=50, interaction="reduced"), vmz.CSN_32X2, "kinetics400", "ig65m", "short256", Published(), Source("vmz_c2", "model_zoo", 0, "irCSN_50_ft_kinetics_from_ig65m_f233743920.pkl")),
+    # the 3D ResNet in other ports: torchvision's epsilon is 1e-5; VMZ's PyTorch port pools behind the stem of depth 152
+    "r3d_18_torchvision": Entry("r3d", partial(r3d, depth=18, eps=1e-5), torchvision.VIDEO, "kinetics400", "none", "171x128", Published(63.2, 83.479), Source("torchvision_video", "video", 1, "b3b3357e")),
+    "mc3_18_torchvision": Entry("mc", partial(r3d, depth=18, temporal=FIRST_2, eps=1e-5), torchvision.VIDEO, "kinetics400", "none", "171x128", Published(63.96, 84.13), Source("torchvision_video", "video", 2, "a90a0ba3")),
+    "r2plus1d_pool_152_ig65m_vmz": Entry("r2plus1d", partial(r2plus1d, depth=152, pool=True), vmz.R2PLUS1D_R152_POOL, "kinetics400", "ig65m", "171x128", Published(), Source("vmz_pt", "models", 0, "r2plus1d_152_ft_kinetics_from_ig65m_f107107466.pth")),
+    "r2plus1d_v1_101_gcvpt": Entry("r2plus1d", partial(r2plus1d, depth=101, widths="block", eps=1e-5), gluoncv_torch.R2PLUS1D_OTHER, "kinetics400", "none", "171x128", Published(), Source("gluoncv_torch", "functions", 0)),
+    "r2plus1d_v1_152_gcvpt": Entry("r2plus1d", partial(r2plus1d, depth=152, widths="block", eps=1e-5), gluoncv_torch.R2PLUS1D_OTHER, "kinetics400", "none", "171x128", Published(), Source("gluoncv_torch", "functions", 0)),
+    # fast_rcnn
+    "fast_rcnn_nl_i3d_r50_32x2_ava": Entry("fast_rcnn", partial(fast_rcnn, depth=50, non_local=replace(NL5_R50, affinity="softmax", pool=True)), mmaction.FAST_RCNN_AVA, "ava", "kinetics400", "", Published(map_05=21.2), Source("mmaction", "Spatial Temporal Action Detection", 1, "e2495b48")),
     # our own
     "r3d_tiny_8x4": Entry("r3d", partial(r3d_tiny, planes=(16, 24, 40, 64)), own.TINY_8X4, "figures", "none", "short256", Published(), Source("actionlib", "own", 1)),
 }

@@ -24,6 +24,7 @@ from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
 from actionlib.loader import TestViews, TrainClips, batches
 from actionlib.metrics import top_k_accuracy
+from actionlib.models.blocks import channels_last
 from actionlib.training import (
     BatchPlan,
     NonFiniteLossError,
@@ -94,7 +95,7 @@ def _restore(plan: Plan, run: Run, device: torch.device, say: Callable[[str], No
         say(load_pretrained(model, plan.config, plan.classes))
     model = model.to(device)
     if device.type == "cuda":
-        model = model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        channels_last(model)
     # Running statistics are averaged by TrainStep; DDP must not overwrite them with those of rank 0.
     model = ray.train.torch.prepare_model(
         model, move_to_device=False, parallel_strategy_kwargs={"broadcast_buffers": False}

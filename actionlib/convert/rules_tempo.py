@@ -57,6 +57,7 @@ PYSLOWFAST_SLOWFAST: Rules = (
     (r"^backbone\.fast\.stem\.", "s1.pathway1_stem."),
     (r"_stem\.norm\.", "_stem.bn."),
     (r"^backbone\.(slow|fast)\.stage(\d)\.(\d+)\.", _pathway),
+    (r"_res(\d+)\.non_local\.", r"_nonlocal\1."),
 )
 
 # the neck, in TPN's project and in GluonCV under another first word
@@ -106,3 +107,12 @@ def _shifted(every: int) -> Rules:
 TSM_SHIFTED = _shifted(every=1)
 TSM_R101_SHIFTED = _shifted(every=2)
 TSM_HEAD: Rules = ((r"^head\.fc\.", "new_fc."), (r"^(?!new_fc)", "base_model."))
+# blocks that a non-local one follows are wrapped with it
+TSM_NON_LOCAL: Rules = (
+    (r"^(backbone\.stage(?:2\.[02]|3\.[024]))\.(branch|shortcut)\.", r"\1.block.\2."),
+    (r"\.non_local\.theta\.", ".nl.theta."),
+    (r"\.non_local\.(phi|g)\.", r".nl.\1.0."),
+    (r"\.non_local\.out\.", ".nl.W.0."),
+    (r"\.non_local\.norm\.", ".nl.W.1."),
+    (r"\.branch\.conv1\.", ".branch.conv1.net."),
+)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import nn
 
-from actionlib.models.blocks import ConvMaker, Stage, conv, initialise, pointwise, residual_stage
+from actionlib.models.blocks import ConvMaker, Norm, Stage, conv, initialise, pointwise, residual_stage
 from actionlib.models.heads import LinearHead, global_pool
-from actionlib.models.resnet3d import PLANES, batch_norm, conv_1x3x3, conv_3x1x1, layout, stem
+from actionlib.models.non_local import NonLocals
+from actionlib.models.resnet3d import batch_norm, conv_3x1x1, inflated_stages, layout, stem
 
 BETA = 8  # the slow pathway is this many times wider than the fast one
 FUSION = 2  # a lateral connection puts out this many times the channels it takes
@@ -108,6 +110,7 @@ def slowfast(
     lateral_frames: int = 5,
     lateral_norm: bool = True,
     temporal_blocks: int | None = None,
+    non_local: NonLocals | None = None,
     num_classes: int = 400,
     in_channels: int = 3,
     dropout: float = 0.5,
@@ -121,18 +124,23 @@ def slowfast(
         lateral_norm: batch norm and ReLU behind each lateral convolution; MMAction has none.
         temporal_blocks: how many blocks of the third stage see neighbouring frames (all by default): 6 in
             PySlowFast's "101_50_50", which keeps the temporal convolutions of ResNet-50 in ResNet-101.
+        non_local: non-local blocks of the slow pathway.
     """
     third = layout(depth)[2]
     seeing = third if temporal_blocks is None else temporal_blocks
     some: tuple[ConvMaker, ...] = (conv_3x1x1,) * seeing + (pointwise,) * (third - seeing)
-    slow, slow_out = _pathway(
-        depth, in_channels, 1, [(pointwise,), (pointwise,), some, (conv_3x1x1,)], stem_frames=1, joined=True
-    )
-    fast, fast_out = _pathway(
-        depth, in_channels, BETA, [(conv_3x1x1,), (conv_3x1x1,), some, (conv_3x1x1,)], stem_frames=5
-    )
-    widths = [PLANES[0], *(4 * planes for planes in PLANES[:-1])]
-    lateral = [_lateral(width // BETA, lateral_frames, alpha, norm=lateral_norm) for width in widths]
+    norm = batch_norm(1e-5)
+    wide = inflated_stages(depth, ((pointwise,), (pointwise,), some, (conv_3x1x1,)), non_local, norm)
+    narrow = [
+        replace(stage, planes=stage.planes // BETA)
+        for stage in inflated_stages(depth, ((conv_3x1x1,), (conv_3x1x1,), some, (conv_3x1x1,)), None, norm)
+    ]
+    taken = [narrow[0].planes, *(4 * stage.planes for stage in narrow[:-1])]
+    slow, slow_out = _pathway(in_channels, 1, wide, norm, joined=[FUSION * channels for channels in taken])
+    fast, fast_out = _pathway(in_channels, 5, narrow, norm, joined=[0] * len(taken))
+    lateral = [
+        _lateral(channels, lateral_frames, alpha, norm if lateral_norm else None) for channels in taken
+    ]
     backbone = Pathways(slow, fast, lateral)
     initialise(backbone)
     return SlowFast(
@@ -146,31 +154,22 @@ def slowfast(
 
 
 def _pathway(
-    depth: int,
-    in_channels: int,
-    narrower: int,
-    reduce: Sequence[tuple[ConvMaker, ...]],
-    *,
-    stem_frames: int,
-    joined: bool = False,
+    in_channels: int, stem_frames: int, stages: Sequence[Stage], norm: Norm, *, joined: Sequence[int]
 ) -> tuple[nn.Sequential, int]:
-    """A pathway and the channels it puts out; `joined`: its stages also take the lateral channels."""
-    norm = batch_norm(1e-5)
-    channels = PLANES[0] // narrower
+    """A pathway and the channels it puts out; `joined`: how many lateral channels each of its stages takes, too."""
+    channels = stages[0].planes
     first = conv(in_channels, channels, (stem_frames, 7, 7), (1, 2, 2))
     layers: dict[str, nn.Module] = {"stem": stem(first, channels, norm, pool=True)}
-    for number, (blocks, planes, makers) in enumerate(zip(layout(depth), PLANES, reduce, strict=True), 1):
-        stage = Stage(
-            blocks, planes // narrower, (1, 1, 1) if number == 1 else (1, 2, 2), (conv_1x3x3,), makers
+    for number, (stage, extra) in enumerate(zip(stages, joined, strict=True), 1):
+        layers[f"stage{number}"], channels = residual_stage(
+            channels + extra, stage, bottleneck=True, norm=norm
         )
-        entering = channels + FUSION * channels // BETA if joined else channels
-        layers[f"stage{number}"], channels = residual_stage(entering, stage, bottleneck=True, norm=norm)
     return nn.Sequential(OrderedDict(layers)), channels
 
 
-def _lateral(channels: int, frames: int, alpha: int, *, norm: bool) -> nn.Sequential:
+def _lateral(channels: int, frames: int, alpha: int, norm: Norm | None) -> nn.Sequential:
     out = FUSION * channels
     layers: dict[str, nn.Module] = {"conv": conv(channels, out, (frames, 1, 1), (alpha, 1, 1))}
-    if norm:
-        layers |= {"norm": batch_norm(1e-5)(out), "relu": nn.ReLU(inplace=True)}
+    if norm is not None:
+        layers |= {"norm": norm(out), "relu": nn.ReLU(inplace=True)}
     return nn.Sequential(OrderedDict(layers))

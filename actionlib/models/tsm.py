@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import nn
 
+from actionlib.models.blocks import Join, Stage
+from actionlib.models.non_local import NonLocal, NonLocals
 from actionlib.models.resnet2d import stages2d, stem2d
 from actionlib.models.resnet3d import ResNet3d
 
@@ -40,7 +43,7 @@ def each_frame(network: Callable[[torch.Tensor], torch.Tensor], x_NCTHW: torch.T
     """
     frames = x_NCTHW.transpose(1, 2)
     maps = network(frames.flatten(0, 1))
-    return maps.unflatten(0, frames.shape[:2]).transpose(1, 2)
+    return maps.reshape(*frames.shape[:2], *maps.shape[1:]).transpose(1, 2)
 
 
 class PerFrame(nn.Sequential):
@@ -73,11 +76,26 @@ class ShiftedResidual(nn.Module):
         return torch.relu(each_frame(self.shortcut, carried) + each_frame(self.branch, shifted))
 
 
+class NonLocalShiftedResidual(ShiftedResidual):
+    """A residual block that shifts, and behind it a non-local block over all frames."""
+
+    def __init__(
+        self, branch: nn.Module, shortcut: nn.Module, *, shift_projection: bool, non_local: NonLocal
+    ) -> None:
+        super().__init__(branch, shortcut, shift_projection=shift_projection)
+        self.non_local = non_local
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.non_local(super().forward(x))
+        return result
+
+
 def tsm_resnet(
     *,
     depth: int,
     shift_projection: bool = False,
     every: int = 1,
+    non_local: NonLocals | None = None,
     num_classes: int = 400,
     in_channels: int = 3,
     dropout: float = 0.5,
@@ -88,13 +106,31 @@ def tsm_resnet(
         shift_projection: shortcuts with a convolution take the shifted frames (TPN's project shifts a block's input,
             the authors' the input of its first convolution).
         every: shift in one block of so many, the first of a stage included: 2 in the authors' ResNet-101.
+        non_local: non-local blocks between blocks that all shift.
     """
     block = partial(ShiftedResidual, shift_projection=shift_projection)
+    stages = stages2d(depth, join=(block,) + (partial(block, shifts=False),) * (every - 1))
+    if non_local is not None:
+        stages = [
+            replace(stage, join=_joins(number, stage, non_local, shift_projection))
+            for number, stage in enumerate(stages, 1)
+        ]
     return ResNet3d(
         PerFrame(OrderedDict(stem2d(in_channels).named_children())),
-        stages2d(depth, join=(block,) + (partial(block, shifts=False),) * (every - 1)),
+        stages,
         bottleneck=depth >= 50,
         norm=nn.BatchNorm2d,
         num_classes=num_classes,
         dropout=dropout,
     )
+
+
+def _joins(number: int, stage: Stage, non_local: NonLocals, shift_projection: bool) -> tuple[Join, ...]:
+    """How the blocks of stage `number` of bottlenecks come together where non-local ones follow some of them."""
+
+    def followed(branch: nn.Module, shortcut: nn.Module) -> nn.Module:
+        block = non_local.make(4 * stage.planes, nn.BatchNorm3d)
+        return NonLocalShiftedResidual(branch, shortcut, shift_projection=shift_projection, non_local=block)
+
+    plain = partial(ShiftedResidual, shift_projection=shift_projection)
+    return tuple(followed if non_local.follows(number, index) else plain for index in range(stage.blocks))

@@ -76,3 +76,86 @@ R2PLUS1D_R152 = replace(
     source="gluoncv scripts/action-recognition/configuration/r2plus1d_v2_resnet152_kinetics400.yaml",
     assumed=TRAINING,
 )
+# Frames and stride of SlowFast are the fast pathway's. The files also have a warm-up end of 0.1, which the training
+# script does not read.
+SLOWFAST_4X16 = replace(
+    dense(SLOWONLY_8X8, 32, 2),
+    base_lr=0.01,
+    weight_decay=1e-5,
+    source="gluoncv scripts/action-recognition/configuration/slowfast_4x16_resnet50_kinetics400.yaml",
+)
+SLOWFAST_8X8 = replace(
+    SLOWFAST_4X16,
+    source="gluoncv scripts/action-recognition/configuration/slowfast_8x8_resnet50_kinetics400.yaml",
+)
+SLOWFAST_R101_8X8 = replace(
+    SLOWFAST_4X16,
+    source="gluoncv scripts/action-recognition/configuration/slowfast_8x8_resnet101_kinetics400.yaml",
+)
+# Networks that the project defines without a file or weights.
+SLOWFAST_OTHER = replace(
+    SLOWFAST_R101_8X8,
+    source="gluoncv gluoncv/torch/model_zoo/action_recognition/slowfast.py",
+    assumed=(*TRAINING, "dropout", "statistics", "protocol"),
+)
+SLOWFAST_OTHER_16X8 = dense(SLOWFAST_OTHER, 64, 2)
+# The weights were ported from TPN's project, not trained with these files; those averaged probabilities at test, here
+# logits. Only the file of ResNet-50 on 8x8 has a weight decay of 1e-4.
+TPN_8X8 = replace(
+    SLOWONLY_8X8,
+    base_lr=0.01,
+    schedule="step",
+    milestones=(75, 125),
+    warmup_epochs=0.0,
+    epochs=150,
+    source="gluoncv scripts/action-recognition/configuration/tpn_resnet50_f8s8_kinetics400.yaml",
+    assumed=TRAINING,
+)
+TPN_R101_8X8 = replace(
+    TPN_8X8,
+    weight_decay=1e-5,
+    source="gluoncv scripts/action-recognition/configuration/tpn_resnet101_f8s8_kinetics400.yaml",
+)
+TPN_16X4 = replace(
+    dense(TPN_R101_8X8, 16, 4),
+    source="gluoncv scripts/action-recognition/configuration/tpn_resnet50_f16s4_kinetics400.yaml",
+)
+TPN_32X2 = replace(
+    dense(TPN_R101_8X8, 32, 2),
+    source="gluoncv scripts/action-recognition/configuration/tpn_resnet50_f32s2_kinetics400.yaml",
+)
+_CONFIGURATION = "gluoncv scripts/action-recognition/configuration"
+I3D_R50, I3D_R101, I3D_NL5_R50, I3D_NL10_R50, I3D_NL5_R101, I3D_NL10_R101 = (
+    replace(
+        dense(SLOWONLY_8X8, 32, 2),
+        base_lr=0.01,
+        weight_decay=1e-5,
+        schedule="step",
+        milestones=(40, 80),
+        warmup_epochs=0.0,
+        epochs=100,
+        source=f"{_CONFIGURATION}/i3d_{name}_v1_kinetics400.yaml",
+    )
+    for name in ("resnet50", "resnet101", "nl5_resnet50", "nl10_resnet50", "nl5_resnet101", "nl10_resnet101")
+)
+I3D_R50_STHV2 = replace(
+    dense(I3D_R50, 16, 2),
+    protocol=replace(VIEWS_30, clips=2),
+    source=f"{_CONFIGURATION}/i3d_resnet50_v1_sthsthv2.yaml",
+)
+# The weights were ported from VMZ, not trained with this file.
+IRCSN = replace(
+    I3D_R50,
+    base_lr=0.000125,
+    milestones=(32, 48),
+    epochs=58,
+    dropout=0.0,
+    source=f"{_CONFIGURATION}/ircsn_v2_resnet152_f32s2_kinetics400.yaml",
+    assumed=TRAINING,
+)
+# The functions have neither a configuration nor weights.
+R2PLUS1D_OTHER = replace(
+    R2PLUS1D_R50,
+    source="gluoncv, no configuration published; that of the same network on ResNet-50",
+    assumed=(*TRAINING, "sampling", "statistics", "dropout", "protocol"),
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actionlib.recipes import Recipe, Sampling, Statistics
-from actionlib.zoo_recipes.common import VIEWS_30
+from actionlib.zoo_recipes.common import VIEWS_30, dense
 
 SLOWFAST_4X16 = Recipe(
     sampling=Sampling("dense", frames=32, stride=2, views="ends"),
@@ -27,9 +27,15 @@ SLOWFAST_4X16 = Recipe(
     source="slowfast configs/Kinetics/c2/SLOWFAST_4x16_R50.yaml",
 )
 SLOWFAST_8X8 = replace(SLOWFAST_4X16, source="slowfast configs/Kinetics/c2/SLOWFAST_8x8_R50.yaml")
+SLOWFAST_NL_4X16 = replace(SLOWFAST_4X16, source="slowfast configs/Kinetics/SLOWFAST_NLN_4x16_R50.yaml")
 SLOWFAST_R101_8X8 = replace(
     SLOWFAST_4X16, source="slowfast configs/Kinetics/c2/SLOWFAST_8x8_R101_101_101.yaml"
 )
 SLOWFAST_R101_50_50_8X8 = replace(
     SLOWFAST_4X16, source="slowfast configs/Kinetics/c2/SLOWFAST_8x8_R101_50_50.yaml"
 )
+I3D_8X8 = replace(dense(SLOWFAST_4X16, 8, 8), source="slowfast configs/Kinetics/c2/I3D_8x8_R50.yaml")
+I3D_NL_8X8 = replace(I3D_8X8, source="slowfast configs/Kinetics/c2/I3D_NLN_8x8_R50.yaml")
+C2D_8X8 = replace(I3D_8X8, source="slowfast configs/Kinetics/C2D_8x8_R50.yaml")
+C2D_NOPOOL_8X8 = replace(I3D_8X8, source="slowfast configs/Kinetics/c2/C2D_NOPOOL_8x8_R50.yaml")
+SLOWONLY_NL_8X8 = replace(I3D_8X8, source="slowfast configs/Kinetics/SLOW_NLN_8x8_R50.yaml")

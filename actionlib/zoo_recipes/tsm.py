@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actionlib.recipes import Protocol, Recipe, Sampling
-from actionlib.zoo_recipes.common import VIEWS_30
+from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
+from actionlib.zoo_recipes.common import TRAINING, VIEWS_30
 
 # The README gives another rate for another batch by the linear rule.
 K400_8F = Recipe(
@@ -30,8 +30,16 @@ K400_8F_DENSE = replace(
     source="tsm README.md, dense sample",
     assumed=("base_lr", "batch", "micro_batch", "schedule", "milestones", "sampling.views"),
 )
-# The README trains for 50 epochs, the names of the weights say 45. Its second clip starts a part, the first sits in the
-# middle; here both lie a quarter from the ends. Clips are not mirrored, because labels name directions.
+# Fields are quantised to 0..255 and counted on a scale of 0 to 1.
+K400_8F_FLOW = replace(
+    K400_8F,
+    sampling=Sampling("segments", frames=5, stride=1, segments=8, stacked=True),
+    statistics=Statistics(mean=(0.5, 0.5), std=(0.226, 0.226), value_scale=1.0),
+    source="tsm README.md, optical flow",
+    assumed=TRAINING,
+)
+# The README trains for 50 epochs, the names of the weights say 45. One of its two test clips takes the middle of each
+# part, the other its start; here they lie a quarter from its ends. Clips are not mirrored, because labels name directions.
 STHV2_8F = replace(
     K400_8F,
     flip_prob=0.0,

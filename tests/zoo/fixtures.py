@@ -12,6 +12,7 @@ import importlib.util
 import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,13 +29,56 @@ MISSING = f"no parity fixtures at {FOLDER}; set ACTIONLIB_PARITY"
 # fixture id -> entry, for networks that the project publishes no catalogue row of
 SAME_NETWORK = {
     "tv_r2plus1d_18_*": "r2plus1d_18_16x2_k400_gcvpt",
+    "tv_r3d_18_*": "r3d_18_torchvision",
+    "tv_mc3_18_*": "mc3_18_torchvision",
     "vmz_pt_r2plus1d_34_*": "r2plus1d_34_l32",
+    "vmz_pt_r2plus1d_152_*": "r2plus1d_pool_152_ig65m_vmz",
+    "vmz_*_ircsn_152_*": "ircsn_152_32x2_ig65m",
+    "vmz_*_ir_csn_152_*": "ircsn_152_32x2_ig65m",
+    "vmz_*_ipcsn_152_*": "ipcsn_152_32x2_ig65m",
+    "vmz_*_ip_csn_152_*": "ipcsn_152_32x2_ig65m",
+    "vmz_c2_ircsn_50_*": "ircsn_50_32x2_ig65m_vmz",
     "vmz_c2_r2plus1d_34_*_flow": "r2plus1d_34_l32_flow_sports1m",
     "vmz_c2_r2plus1d_34_*": "r2plus1d_34_l32",
     "vmz_c2_r2plus1d_152_*": "r2plus1d_152_ig65m_k400_gcvpt",
     "tsn_r50_5seg_k400": "tsn_r50_seg3_k400",
+    "tsn_bninception_tsmrepo": "tsn_bninception_seg3_ucf101",
+    "tsn_bninception_rgb_seg3": "tsn_bninception_seg3_ucf101",
+    "tsn_bninception_flow_seg3": "tsn_bninception_flow_seg3_ucf101",
+    "tsn_bninception_rgbdiff_seg3": "tsn_bninception_rgbdiff_seg7_ucf101_yjxiong",
+    "ssn_bninception_thumos14_rgb_*": "ssn_bninception_thumos14_yjxiong",
+    "ssn_bninception_thumos14_flow_*": "ssn_bninception_flow_thumos14_yjxiong",
+    "ssn_inceptionv3_anet_*": "ssn_inceptionv3_thumos14_yjxiong",
+    "i3d_tf_rgb_*": "i3d_inceptionv1_64x1_k400_deepmind",
+    "i3d_tf_flow_*": "i3d_inceptionv1_flow_64x1_k400_deepmind",
+    "i3d_tf_rgb600_*": "i3d_inceptionv1_64x1_k600_deepmind",
+    "i3d_hassony2_rgb_*": "i3d_inceptionv1_64x1_k400_hassony2",
+    "i3d_hassony2_flow_*": "i3d_inceptionv1_flow_64x1_k400_hassony2",
+    "i3d_piergiaj_flow_*": "i3d_inceptionv1_flow_64x1_k400_deepmind",
+    "i3d_piergiaj_*": "i3d_inceptionv1_64x1_k400_deepmind",
+    "*r2plus1d_*resnet101*": "r2plus1d_v1_101_gcvpt",
+    "*r2plus1d_*resnet152*": "r2plus1d_v1_152_gcvpt",
+    "sf_i3d_r50_8x8": "i3d_r50_8x8_k400_pyslowfast",
+    "sf_i3d_nln_r50_8x8": "i3d_nl5_r50_8x8_k400_pyslowfast",
+    "sf_c2d_r50_8x8": "c2d_r50_8x8_k400_pyslowfast",
+    "sf_c2d_nopool_r50_8x8": "c2d_nopool_r50_8x8_k400_pyslowfast",
+    "sf_slow_nln_r50_8x8": "slowonly_nl5_r50_8x8_k400_pyslowfast",
     "sf_slow_r50_4x16": "slowonly_r50_4x16",
     "sf_slow_r50_8x8*": "slowonly_r50_8x8",
+    "sf_slowfast_r50_4x16": "slowfast_r50_4x16_k400_pyslowfast",
+    "sf_slowfast_r50_8x8": "slowfast_r50_8x8_k400_pyslowfast",
+    "sf_slowfast_nln_r50_4x16": "slowfast_nl5_r50_4x16_k400_pyslowfast",
+    "sf_slowfast_r101_101_101_8x8": "slowfast_r101_8x8_k400_pyslowfast",
+    "sf_slowfast_r101_50_50_8x8": "slowfast_r101_50_50_8x8_k400_pyslowfast",
+    "slowfast_4x16_resnet101_*": "slowfast_r101_4x16_k400_gcvpt",
+    "slowfast_16x8_resnet101_50_50_*": "slowfast_r101_50_50_16x8_k400_gcvpt",
+    "slowfast_16x8_resnet101_*": "slowfast_r101_8x8_k400_gcvpt",
+    "slowfast_16x8_resnet50_*": "slowfast_r50_8x8_k400_gcvpt",
+    "tsm_r50_8f_k400": "tsm_r50_8f_k400",
+    "tsm_r50_16f_sthv2": "tsm_r50_16f_sthv2",
+    "tsm_r101_8f_sthv2": "tsm_r101_8f_sthv2",
+    "tsm_r50_8f_flow_k400": "tsm_r50_8f_flow_k400",
+    "tsm_r50_8f_nl_k400": "tsm_nl5_r50_8f_dense_k400",
 }
 
 
@@ -100,13 +144,16 @@ def fill() -> ModuleType:
     return module
 
 
-def learnable(fixture: dict[str, Any]) -> int:
-    """Learnable numbers of the original network: weights, biases, scales and shifts, each tensor once."""
-    second = {name for name, _ in fixture.get("aliases") or ()}
+def learnable(fixture: dict[str, Any], unused: Iterable[str] = ()) -> int:
+    """Learnable numbers of the original network: weights, biases, scales and shifts, each tensor once.
+
+    `unused`: tensors that our network does not have, because no score depends on them.
+    """
+    left_out = {name for name, _ in fixture.get("aliases") or ()} | set(unused)
     kind_of = fill().kind_of
     kinds = fixture.get("kinds") or [kind_of(name, shape) for name, shape in fixture["keys"]]
     return sum(
         math.prod(shape)
         for (name, shape), kind in zip(fixture["keys"], kinds, strict=True)
-        if kind in "wgbo" and name not in second
+        if kind in "wgbo" and name not in left_out
     )

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from actionlib import model_info
+from actionlib.models.blocks import channels_last
+from actionlib.models.tpn import tsm_tpn
 from actionlib.models.tsm import PerFrame, ShiftedResidual, each_frame, shift, tsm_resnet
 from actionlib.sampling import view_indices
 
@@ -69,6 +71,24 @@ def test_videos_of_a_batch_do_not_mix_and_frames_do() -> None:
     with torch.no_grad():
         torch.testing.assert_close(model(x)[1:], model(x[1:]), rtol=1e-4, atol=1e-5)
         assert not torch.allclose(model(x), model(x.flip(2)), rtol=1e-3)
+
+
+@torch.inference_mode()
+def test_memory_order_of_gpus() -> None:
+    """2D and 3D convolutions in one network, each with weights in its order; scores do not change."""
+    model = tsm_tpn(depth=50, tempos=(4, 4), num_classes=5).eval()
+    x = torch.randn(1, 3, 4, 48, 48)
+    expected = model(x)
+    channels_last(model)
+    assert model.backbone.stem.conv.weight.is_contiguous(memory_format=torch.channels_last)  # type: ignore[union-attr, operator]
+    assert model.neck.down.weight.is_contiguous(memory_format=torch.channels_last_3d)  # type: ignore[operator]
+    folded: list[torch.Tensor] = []
+    model.backbone.stage4[1].branch.conv2.register_forward_pre_hook(
+        lambda _, inputs: folded.append(inputs[0])
+    )  # type: ignore[union-attr, index]
+    scores = model(x.contiguous(memory_format=torch.channels_last_3d))
+    torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-4)
+    assert folded[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_folding_back_copies_nothing() -> None:
