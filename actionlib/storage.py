@@ -72,6 +72,16 @@ def read(uri: str) -> bytes:
     return Path(uri).read_bytes()
 
 
+def read_range(uri: str, start: int, end: int) -> bytes:
+    """Bytes `start` to `end` (exclusive), fewer where the object ends before. Raises FileNotFoundError."""
+    if is_s3(uri):
+        data: bytes = _s3().cat_file(uri, start=start, end=end)
+        return data
+    with Path(uri).open("rb") as file:
+        file.seek(start)
+        return file.read(end - start)
+
+
 def write(uri: str, data: bytes) -> None:
     """Write the whole object, replacing what is there."""
     if is_s3(uri):

@@ -26,7 +26,7 @@ from pipelines.train_plan import TrainConfig
 MODEL = "r3d_tiny_8x4"
 RECIPE = (
     "recipe.sampling.kind=uniform",  # the action fills the clip, whatever its length
-    "recipe.sampling.frames=16",
+    "recipe.sampling.frames=8",
     "recipe.sampling.stride=1",
     "recipe.flip_prob=0.5",  # who acts and who is acted on may stand on either side
     "recipe.base_lr=0.1",
@@ -41,7 +41,7 @@ class Config:
     """The data set's folder, with classInd.txt, leave_one_sequence_out/ and the videos that its lists name."""
     work: str
     """Where dataset and checkpoints go; the same command continues."""
-    epochs: int = 40
+    epochs: int = 100
     """Of every fold."""
     workers: int = 2
     """Training workers, one CPU core each."""
@@ -52,7 +52,7 @@ class Config:
 def main(config: Config) -> None:
     source, work = Path(config.source).absolute(), storage.check_uri(config.work, "--work")
     data = storage.join(work, "data")
-    # jpeg: 16 frames spread over a whole video are 16 frames to decode, not all of them
+    # jpeg: 8 frames spread over a whole video are 8 frames to decode, not all of them
     prepare(
         PrepareConfig(
             name="ut-interaction", source=str(source), output=data, encoding="jpeg", shard_videos=16
@@ -72,6 +72,7 @@ def main(config: Config) -> None:
                 val_split=f"test{fold}",
                 workers=config.workers,
                 epochs=config.epochs,
+                val_epochs=config.epochs,
                 log_steps=100,
                 set=RECIPE,
             )

@@ -24,7 +24,8 @@ import ray
 import ray.data
 import torch
 
-from actionlib import checkpoints, storage
+from actionlib import storage
+from actionlib import weights as published
 from actionlib.checkpoints import Checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import CheckpointError, InputError
@@ -45,7 +46,8 @@ class EvaluateConfig:
     """What to score, with which weights, by which protocol."""
 
     weights: str
-    """A run (its best checkpoint), a checkpoint or a .safetensors file: local path or s3://bucket/prefix."""
+    """A run (its best checkpoint), a checkpoint or a .safetensors file: local path or s3://bucket/prefix; or zoo
+    (the default of --model in ACTIONLIB_ZOO) or zoo:HASH."""
     data: str
     """Dataset made by a preprocess job: local path or s3://bucket/prefix."""
     model: str | None = None
@@ -105,7 +107,7 @@ def check(config: EvaluateConfig) -> Plan:
     Raises:
         InputError, CheckpointError: weights, model, dataset, split, class lists or protocol do not fit together.
     """
-    weights = checkpoints.load_weights(config.weights)
+    weights = published.load(published.locate(_model_for(config), config.weights))
     model = config.model or weights.trainer.get("model")
     if model is None:
         raise InputError(f"--weights {config.weights} does not say its model; give --model")
@@ -132,10 +134,7 @@ def check(config: EvaluateConfig) -> Plan:
     load_exactly(create_model(model, num_classes=len(dataset.classes)), weights)
     protocol = Protocol.parse(config.protocol, recipe.protocol)
     name = f"{dataset.name}-{dataset.version}-{split}-{protocol.clips}x{protocol.crops}-{weights.sha256[:8]}"
-    if config.output is None and config.weights.endswith(".safetensors"):
-        raise InputError("--output is needed where --weights is a single file")
-    default = storage.join(storage.check_uri(config.weights, "--weights"), "evaluations", name)
-    output = default if config.output is None else storage.check_uri(config.output, "--output")
+    output = storage.check_uri(config.output or _beside(config.weights, name), "--output")
     storage.check_writable(output, "--output")
     return Plan(
         model=model,
@@ -150,6 +149,20 @@ def check(config: EvaluateConfig) -> Plan:
         output=output,
         nominal=dataset.nominal(split),
     )
+
+
+def _model_for(config: EvaluateConfig) -> str:
+    """The model that published weights are asked of."""
+    if config.model is None and config.weights.startswith(published.DEFAULT):
+        raise InputError(f"--weights {config.weights} needs --model: which entry's weights?")
+    return config.model or ""
+
+
+def _beside(weights: str, name: str) -> str:
+    """Where an evaluation goes by itself: into the run or checkpoint it is of."""
+    if published.is_published(weights) or weights.endswith(".safetensors"):
+        raise InputError("--output is needed where --weights is a single file or published")
+    return storage.join(weights, "evaluations", name)
 
 
 def load_exactly(model: torch.nn.Module, weights: Checkpoint) -> None:
@@ -229,7 +242,7 @@ class ScoreGroups:
         if device.type == "cpu":
             torch.set_num_threads(1)  # reductions depend on the number of threads
         model = create_model(plan.model, num_classes=len(plan.classes))
-        load_exactly(model, checkpoints.load_weights(plan.weights))
+        load_exactly(model, published.load(plan.weights))
         self.scorer = Scorer(model, plan.recipe, plan.protocol, device, loaders)
         self.dataset = Dataset.open(plan.data)
         self.videos = self.dataset.indices(plan.split)

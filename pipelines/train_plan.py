@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from actionlib import checkpoints, storage
+from actionlib import storage, weights
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.recipes import Recipe, override, to_dict
@@ -32,7 +32,8 @@ class TrainConfig:
     run: str
     """Name of the run below --checkpoints. The same command with the same name goes on where it stopped."""
     pretrained: str | None = None
-    """Start from these weights: a run, a checkpoint or a .safetensors file. A head with other classes starts new."""
+    """Start from these weights: zoo (the model's default in ACTIONLIB_ZOO), zoo:HASH, a run, a checkpoint or a
+    .safetensors file. A head with other classes starts new."""
     split: str | None = None
     """Split to train on (default: train, else train1)."""
     val_split: str | None = None
@@ -110,6 +111,8 @@ def check(config: TrainConfig) -> Plan:
     recipe = override(info.recipe, config.set)
     if config.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=config.epochs)
+    if config.pretrained is not None:
+        config = dataclasses.replace(config, pretrained=weights.locate(config.model, config.pretrained))
     batch = config.batch if config.batch is not None else recipe.batch
     for name in ("workers", "checkpoint_steps", "val_epochs", "log_steps", "keep"):
         if getattr(config, name) < 1:
@@ -155,15 +158,15 @@ def check(config: TrainConfig) -> Plan:
 def load_pretrained(model: nn.Module, config: TrainConfig, classes: Sequence[str]) -> str:
     """Load weights into `model`; the head too where they were trained on the same classes. Says what was loaded."""
     assert config.pretrained is not None
-    weights = checkpoints.load_weights(config.pretrained)
-    trained = weights.trainer.get("model")
+    given = weights.load(config.pretrained)
+    trained = given.trainer.get("model")
     if trained not in (None, config.model):
-        raise InputError(f"--pretrained {weights.uri} is a {trained}, --model is {config.model}")
-    if tuple(weights.trainer.get("classes", ())) == tuple(classes):
-        model.load_state_dict(weights.model)
-        return f"initialised from {weights.uri}, head included: the classes are the same"
-    left = load_backbone(model, weights.model)
-    return f"initialised from {weights.uri}; trained anew: {', '.join(left)}"
+        raise InputError(f"--pretrained {given.uri} is a {trained}, --model is {config.model}")
+    if tuple(given.trainer.get("classes") or ()) == tuple(classes):
+        model.load_state_dict(given.model)
+        return f"initialised from {given.uri}, head included: the classes are the same"
+    left = load_backbone(model, given.model)
+    return f"initialised from {given.uri}; trained anew: {', '.join(left)}"
 
 
 def _choose_split(dataset: Dataset, wanted: str | None, flag: str, usual: Sequence[str]) -> str:
