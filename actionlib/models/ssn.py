@@ -15,7 +15,7 @@ from torch import nn
 
 from actionlib.models.heads import LinearHead
 from actionlib.models.inception2d import bn_inception, inception_v3
-from actionlib.models.tsn import frame_maps
+from actionlib.models.tsm import each_frame
 
 # for the starting, course and ending stage: into how many parts each level of the pyramid cuts it
 Pyramid = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -94,7 +94,7 @@ class Ssn(nn.Module):
 
     def maps(self, x: torch.Tensor) -> torch.Tensor:
         """What the frame network puts out for every frame: `(N, channels, T, h, w)`."""
-        return frame_maps(self.backbone, x)
+        return each_frame(self.backbone, x)
 
     def frame_features(self, x: torch.Tensor) -> torch.Tensor:
         """Means over space for every frame: `(N, T, channels)`."""

@@ -14,6 +14,7 @@ from torch import nn
 from actionlib.models.heads import LinearHead, global_pool
 from actionlib.models.inception2d import bn_inception, inception_v1, inception_v3
 from actionlib.models.resnet2d import resnet2d
+from actionlib.models.tsm import each_frame
 from actionlib.models.vgg import vgg16
 
 
@@ -40,7 +41,7 @@ class Tsn(nn.Module):
 
     def maps(self, x: torch.Tensor) -> torch.Tensor:
         """What the frame network puts out for every segment: `(N, channels, T, h, w)`."""
-        return frame_maps(self.backbone, x)
+        return each_frame(self.backbone, x)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What enters the classifier: `(N, channels)`."""
@@ -53,12 +54,6 @@ class Tsn(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.head(self.features(x))
         return logits
-
-
-def frame_maps(backbone: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """What a 2D network puts out for every frame of `(N, C, T, H, W)`: `(N, channels, T, h, w)`."""
-    maps: torch.Tensor = backbone(x.transpose(1, 2).flatten(0, 1))
-    return maps.reshape(x.shape[0], x.shape[2], *maps.shape[1:]).transpose(1, 2)
 
 
 class Differences(nn.Module):
