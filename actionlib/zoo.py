@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from actionlib import weights
 from actionlib.errors import CheckpointError, RecipeError
+from actionlib.models.csn import in_form_of
 from actionlib.models.heads import HEAD
 from actionlib.recipes import Protocol, Recipe
-from actionlib.zoo_table import CHANNELS, CLASSES, ZOO, Entry, Modality, Published, Source
+from actionlib.zoo_table import CLASSES, ZOO, Entry, Modality, Published, Source
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,21 +45,64 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def create_model(
-    name: str, num_classes: int | None = None, in_channels: int | None = None, dropout: float | None = None
+    name: str,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    dropout: float | None = None,
+    pretrained: bool | str = False,
 ) -> nn.Module:
-    """The network of a zoo entry, freshly initialised: `(N, C, T, H, W)` float32 to `(N, classes)` float32 logits.
+    """The network of a zoo entry: `(N, C, T, H, W)` float32 to `(N, classes)` float32 logits.
 
-    Arguments left out are the entry's: classes of its data set, channels of its modality, dropout of its recipe.
+    Arguments left out are the entry's: classes of its data set, channels of its modality (times the
+    frames that are stacked), dropout of its recipe.
+
+    Args:
+        pretrained: False for fresh weights; True for the default ones of the zoo in `ACTIONLIB_ZOO`; 8 hex digits
+            for certain ones of it; or a run, checkpoint or `.safetensors` file. With weights of another class count
+            than `num_classes` the classifier is a new one, and a warning says which tensors were left out;
+            without `num_classes` the network has the classes of the weights.
 
     Raises:
         RecipeError: for a name that is not in the zoo; the message suggests near ones.
+        LocationError: the weights are not there.
+        CheckpointError: they are damaged or of another network.
     """
     entry = entry_of(name)
-    return entry.build(
+    given = None
+    if pretrained:
+        given = weights.load(
+            weights.locate(name, weights.DEFAULT if pretrained is True else pretrained)
+        ).model
+        num_classes = _classes_of(given) if num_classes is None else num_classes
+    model = entry.build(
         num_classes=CLASSES[entry.dataset] if num_classes is None else num_classes,
-        in_channels=CHANNELS[entry.modality] if in_channels is None else in_channels,
+        in_channels=entry.channels if in_channels is None else in_channels,
         dropout=entry.recipe.dropout if dropout is None else dropout,
     )
+    if given is not None:
+        load_pretrained(model, given)
+    return model
+
+
+def load_pretrained(model: nn.Module, given: Mapping[str, torch.Tensor]) -> None:
+    """Load weights strictly, or all but the classifier, with a warning, where the class counts differ.
+
+    Raises:
+        CheckpointError: where they differ otherwise; it lists both sides.
+    """
+    own = model.state_dict()
+    if any(name in given and given[name].shape != own[name].shape for name in own if name.startswith(HEAD)):
+        left = load_backbone(model, given)
+        _log.warning("the classifier is new; left out of the weights: %s", ", ".join(left))
+        return
+    check_same_tensors(own, given, "these weights do not fit this network")
+    model.load_state_dict(dict(given))
+
+
+def _classes_of(given: Mapping[str, torch.Tensor]) -> int | None:
+    """The class count of weights, None where they do not tell."""
+    bias = given.get(f"{HEAD}fc.bias")
+    return None if bias is None else len(bias)
 
 
 def model_info(name: str) -> ModelInfo:
@@ -67,7 +115,7 @@ def model_info(name: str) -> ModelInfo:
         num_classes=CLASSES[entry.dataset],
         modality=entry.modality,
         input=(
-            CHANNELS[entry.modality],
+            entry.channels,
             entry.recipe.sampling.clip_frames,
             entry.recipe.train_crop_px,
             entry.recipe.train_crop_px,
@@ -108,7 +156,11 @@ def load_backbone(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> l
 def check_same_tensors(
     wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor], what: str
 ) -> None:
-    """Raises CheckpointError, listing both sides, unless both have the same keys with the same shapes."""
+    """Raises CheckpointError, listing both sides, unless both have the same keys with the same shapes.
+
+    ip-CSN may be in either of its two forms.
+    """
+    wanted = in_form_of(wanted, given)
     lines = [f"missing: {k} {tuple(wanted[k].shape)}" for k in wanted if k not in given]
     lines += [f"unknown: {k} {tuple(given[k].shape)}" for k in given if k not in wanted]
     lines += [
