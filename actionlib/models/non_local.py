@@ -18,7 +18,7 @@ from actionlib.models.blocks import Join, Norm, Residual
 Affinity = Literal["softmax", "scaled_softmax", "mean"]
 """How dot products of two positions become weights.
 
-- `softmax` of them (MMAction);
+- `softmax` of them (MMAction, TSM);
 - `scaled_softmax`, of them divided by the square root of the width (GluonCV, PySlowFast);
 - `mean`: divided by the number of positions (PySlowFast's "dot_product").
 """
@@ -31,10 +31,13 @@ class NonLocal(nn.Module):
     put into a trained network.
     """
 
-    def __init__(self, channels: int, *, affinity: Affinity, pool: bool, norm: Norm) -> None:
-        """`pool`: the positions that are looked at are those of the 1x2x2 max pooled maps, a quarter as many."""
+    def __init__(
+        self, channels: int, *, affinity: Affinity, pool: bool, pool_projected: bool = False, norm: Norm
+    ) -> None:
+        """`pool` and `pool_projected` as in `NonLocals`."""
         super().__init__()
         self.affinity = affinity
+        self.pool_projected = pool_projected
         width = channels // 2
         self.theta, self.phi, self.g = (nn.Conv3d(channels, width, 1) for _ in range(3))
         self.out = nn.Conv3d(width, channels, 1)
@@ -43,10 +46,12 @@ class NonLocal(nn.Module):
         nn.init.zeros_(self.norm.weight)  # type: ignore[arg-type]  # every norm here has a scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        seen = self.pool(x)
-        queries, keys, values = (
-            layer(maps).flatten(2) for layer, maps in ((self.theta, x), (self.phi, seen), (self.g, seen))
-        )
+        if self.pool_projected:
+            keys, values = self.pool(self.phi(x)), self.pool(self.g(x))
+        else:
+            seen = self.pool(x)
+            keys, values = self.phi(seen), self.g(seen)
+        queries, keys, values = self.theta(x).flatten(2), keys.flatten(2), values.flatten(2)
         products = queries.transpose(1, 2) @ keys  # (N, positions, positions seen)
         if self.affinity == "mean":
             weights = products / products.shape[2]
@@ -72,12 +77,18 @@ class NonLocalResidual(Residual):
 
 @dataclass(frozen=True)
 class NonLocals:
-    """Which blocks of the stages 2 and 3, counted from 0, a non-local block follows, and what kind it is."""
+    """Which blocks of the stages 2 and 3, counted from 0, a non-local block follows, and what kind it is.
+
+    Attributes:
+        pool: the positions that are looked at are those of the 1x2x2 max pooled maps, a quarter as many.
+        pool_projected: they are pooled behind the projections to keys and values (TSM), not before (all others).
+    """
 
     stage2: tuple[int, ...]
     stage3: tuple[int, ...]
     affinity: Affinity = "scaled_softmax"
     pool: bool = False
+    pool_projected: bool = False
 
     def joins(self, number: int, blocks: int, channels: int, norm: Norm) -> tuple[Join, ...]:
         """How the blocks of stage `number`, which put out `channels`, come together; see `Stage.join`."""
@@ -93,7 +104,13 @@ class NonLocals:
         return index in {2: self.stage2, 3: self.stage3}.get(number, ())
 
     def make(self, channels: int, norm: Norm) -> NonLocal:
-        return NonLocal(channels, affinity=self.affinity, pool=self.pool, norm=norm)
+        return NonLocal(
+            channels,
+            affinity=self.affinity,
+            pool=self.pool,
+            pool_projected=self.pool_projected,
+            norm=norm,
+        )
 
 
 def _followed(make: partial[NonLocal], branch: nn.Module, shortcut: nn.Module) -> NonLocalResidual:

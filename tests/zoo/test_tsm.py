@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from actionlib import model_info
+from actionlib import create_model, model_info
 from actionlib.models.blocks import channels_last
+from actionlib.models.non_local import NonLocal
 from actionlib.models.tpn import tsm_tpn
 from actionlib.models.tsm import PerFrame, ShiftedResidual, each_frame, shift, tsm_resnet
 from actionlib.sampling import view_indices
@@ -99,6 +101,36 @@ def test_folding_back_copies_nothing() -> None:
     again[0].register_forward_pre_hook(lambda _, inputs: folded.append(inputs[0]))
     assert torch.equal(again(maps), x.relu())
     assert folded[0].data_ptr() == maps.data_ptr() and folded[0].shape == (8, 3, 5, 6)
+
+
+@torch.inference_mode()
+def test_the_authors_non_local_blocks_pool_what_they_projected() -> None:
+    """Softmax of dot products with the 1x2x2 maxima of keys and values, position by position."""
+    torch.manual_seed(1)
+    block = NonLocal(4, affinity="softmax", pool=True, pool_projected=True, norm=nn.BatchNorm3d).eval()
+    nn.init.ones_(block.norm.weight)  # type: ignore[arg-type]
+    x = torch.randn(1, 4, 2, 4, 5)
+
+    def maxima(maps: torch.Tensor) -> torch.Tensor:
+        corners = [maps[..., row : row + 2, column : column + 2] for row in (0, 2) for column in (0, 2)]
+        return torch.stack([corner.amax((-2, -1)) for corner in corners], dim=-1).flatten(
+            2
+        )  # odd column left
+
+    keys, values = maxima(block.phi(x)), maxima(block.g(x))
+    expected = torch.empty(1, 2, 2, 4, 5)
+    for t, row, column in np.ndindex(2, 4, 5):
+        weights = (block.theta(x)[0, :, t, row, column] @ keys[0]).softmax(0)
+        expected[0, :, t, row, column] = values[0] @ weights
+    torch.testing.assert_close(block(x), x + block.norm(block.out(expected)), rtol=1e-4, atol=1e-5)
+
+
+def test_non_local_blocks_of_the_authors() -> None:
+    with torch.device("meta"):
+        model = create_model("tsm_nl5_r50_8f_dense_k400")
+    stages = list(model.backbone)[1:]  # type: ignore[arg-type]
+    followed = [[hasattr(block, "non_local") for block in stage] for stage in stages]
+    assert [[i for i, yes in enumerate(blocks) if yes] for blocks in followed] == [[], [0, 2], [0, 2, 4], []]
 
 
 def test_every_other_block_shifts_in_the_authors_resnet_101() -> None:
