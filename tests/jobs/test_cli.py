@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import ModuleType
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from actionlib.errors import ActionlibError, InputError, LabelError, ShardError
 from jobs import cli, preprocess_folder, preprocess_hmdb51, preprocess_k400, preprocess_ucf101
+from jobs.checkpoints import CheckpointsConfig
+from pipelines.demo import DemoConfig
+from pipelines.evaluate import EvaluateConfig
+from pipelines.publish import ConvertConfig, PublishConfig
+from pipelines.train_plan import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,14 @@ def test_a_defect_keeps_its_traceback() -> None:
 JOBS = [preprocess_ucf101, preprocess_hmdb51, preprocess_k400, preprocess_folder]
 
 
-def explanations(job: ModuleType, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+def explanations(config: type[Any], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
     """Flag -> what --help says about it."""
     with pytest.raises(SystemExit) as stop:
-        cli.run(lambda settings: None, job.Config, ["--help"])
+        cli.run(lambda settings: None, config, ["--help"])
     assert stop.value.code == 0
     text = "\n".join(line.strip("│ ") for line in capsys.readouterr().out.splitlines())
     blocks = re.split(r"^--", text, flags=re.MULTILINE)[1:]
-    return {block.split()[0]: " ".join(block.split()[1:]) for block in blocks}
+    return {block.split()[0].rstrip(","): " ".join(block.split()[1:]) for block in blocks}
 
 
 def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
@@ -142,7 +146,7 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
     monkeypatch.setenv("COLUMNS", "200")
     meanings: dict[str, set[str]] = {}
     for job in JOBS:
-        explained = explanations(job, capsys)
+        explained = explanations(job.Config, capsys)
         for field in fields(job.Config):
             flag = field.name.replace("_", "-")
             assert re.search(r"[a-z]+ [a-z]+", explained[flag]), f"--{flag}: {explained[flag]}"
@@ -152,3 +156,16 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
                 )
     assert all(len(texts) == 1 for texts in meanings.values()), meanings
     assert {"source", "output", "resize", "encoding", "split", "limit"} <= meanings.keys()
+
+
+@pytest.mark.parametrize(
+    "config", [TrainConfig, EvaluateConfig, CheckpointsConfig, PublishConfig, ConvertConfig, DemoConfig]
+)
+def test_help_explains_the_other_jobs(
+    config: type[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    explained = explanations(config, capsys)
+    for field in fields(config):
+        flag = field.name.replace("_", "-")
+        assert re.search(r"[a-z]+ [a-z]+", explained[flag]), f"--{flag}: {explained[flag]}"
