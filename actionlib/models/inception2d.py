@@ -191,12 +191,11 @@ def inception_v3(in_channels: int, copy: CopyName = "gluoncv") -> tuple[nn.Seque
         "conv4a": unit(80, 192, 3, valid=True),
         "pool5a": _halve(its.ceil),
     }
-    mean, greatest = (
-        partial(nn.AvgPool2d, 3, 1, 1),
-        partial(nn.MaxPool2d, 3, 1, 1),
-    )  # zeros around count in a mean
+    mean = partial(nn.AvgPool2d, 3, 1, 1)  # zeros around count
     pools: dict[str, Pool] = {"mean": mean, "max": partial(_halve, its.ceil)}
-    last: dict[str, Pool] = pools if its.last_pool == "mean" else {**pools, "mean": greatest}
+    last = dict(pools)
+    if its.last_pool == "max":
+        last["mean"] = partial(nn.MaxPool2d, 3, 1, 1)
     make = partial(_v3_unit, unit=unit, exchanged=its.exchanged)
     channels = 192
     for name, branches in V3_BLOCKS.items():
