@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Context:
-    """What a name can depend on besides itself: `offsets[s]` blocks come before stage s; the class count."""
+    """What a name can depend on besides itself: `blocks[s]` is how many blocks stage s has; the class count."""
 
-    offsets: dict[str, int]
+    blocks: dict[str, int]
     classes: int
 
 
 Replacement = str | Callable[[re.Match[str], Context], str]
 Rules = tuple[tuple[str, Replacement], ...]
+Axes = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,17 @@ class KeyMap:
 
     Attributes:
         rules: ours to theirs.
-        twins: (their name, second name) of tensors that the project stores twice; a file may hold one or both.
+        twins: (regular expression, replacement) that make of their name another name of the same tensor; a file may
+            hold one or several of them.
         counters: whether it stores the batch counters of batch norms, which no output depends on.
         classifier: regular expression of the classifier's bias, where its name depends on the class count.
         unused: (their name, shape with 0 for the class count) of tensors that no score depends on; they are left out
             of ours and written as zeros into theirs.
+        layout: (regular expression of our name, axes) of tensors that they keep in another layout, the first that
+            fits: for each axis of theirs the number of ours, None for an axis of length 1. Axes of ours that none
+            stands for are of length 1.
+        filled: (regular expression of our name, value) of tensors that they do not keep, and what all of it is.
+        ignored: regular expression of names of theirs that are of no network, such as slots of an optimizer.
     """
 
     rules: Rules
@@ -43,6 +50,9 @@ class KeyMap:
     counters: bool = True
     classifier: str | None = None
     unused: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    layout: tuple[tuple[str, Axes], ...] = ()
+    filled: tuple[tuple[str, float], ...] = ()
+    ignored: str | None = None
 
 
 # --- parts ------------------------------------------------------------------------------------------------
@@ -99,14 +109,17 @@ SEQUENTIAL: Rules = (
 )
 
 
-def _letter(match: re.Match[str], context: Context) -> str:
-    """Blocks a, b, c, ... of a stage."""
-    return f"layer{match[1]}.{chr(ord('a') + int(match[2]))}."
+def block_letter(match: re.Match[str], context: Context) -> str:
+    """Blocks a, b, c, ... of a stage, or aa, ab, ... where it has more than 25."""
+    high, low = divmod(int(match[2]), 26)
+    letters = [high, low] if context.blocks[match[1]] > 25 else [low]
+    return f"layer{match[1]}.{''.join(chr(ord('a') + letter) for letter in letters)}."
 
 
 def _component(match: re.Match[str], context: Context) -> str:
     """Blocks numbered through all stages from 0."""
-    return f"block{context.offsets[match[1]] + int(match[2])}."
+    before = sum(count for stage, count in context.blocks.items() if stage < match[1])
+    return f"block{before + int(match[2])}."
 
 
 MMACTION_R2PLUS1D: Rules = (
@@ -114,7 +127,7 @@ MMACTION_R2PLUS1D: Rules = (
     (r"^backbone\.stem\.conv\.norm\.", "bn1_s."),
     (r"^backbone\.stem\.conv\.temporal\.", "conv1_t."),
     (r"^backbone\.stem\.norm\.", "bn1_t."),
-    (r"^backbone\.stage(\d)\.(\d+)\.", _letter),
+    (r"^backbone\.stage(\d)\.(\d+)\.", block_letter),
     (r"\.branch\.conv(\d)\.spatial\.", r".conv\1.conv_s."),
     (r"\.branch\.conv(\d)\.norm\.", r".conv\1.bn_s."),
     (r"\.branch\.conv(\d)\.temporal\.", r".conv\1.conv_t."),

@@ -51,7 +51,7 @@ def _weights(low: torch.Tensor, high: torch.Tensor, cells: int, bins: int, sampl
     centres = torch.arange(cells, device=low.device)
     near = 1 - (points.clamp(0, cells - 1)[:, :, None] - centres).abs()
     weights = near.clamp(min=0) * inside[:, :, None]
-    return weights.unflatten(1, (bins, samples)).mean(2)
+    return weights.reshape(-1, bins, samples, cells).mean(2)
 
 
 def overlaps(boxes: torch.Tensor, others: torch.Tensor) -> torch.Tensor:

@@ -42,3 +42,18 @@ L32_FLOW = replace(
     statistics=Statistics(mean=(0.0046635, 0.0046261), std=(0.972347, 0.755146)),
     source="vmz c2/scripts/extract_feature_kinetics_of.sh",
 )
+# Half of the outputs of both fully connected layers are dropped, in the network's own file.
+C3D_L16 = replace(
+    L16, dropout=0.5, source="vmz c2/scripts/test_r2plus1d_kinetics.sh and c2/lib/models/c3d_model.py"
+)
+CSN_32X2 = replace(
+    dense(L8, 32, 2),
+    train_crop_px=224,
+    train_short_side_px=(256, 320),
+    protocol=Protocol(clips=10, crops=3, short_side_px=256, crop_px=256, average="softmax"),
+    source="vmz c2/scripts/test_irCSN_152_kinetics.sh",
+    assumed=(*TRAINING, "sampling.views"),
+)
+R2PLUS1D_R152_POOL = replace(
+    L32, source="vmz pt/vmz/models/r2plus1d.py; the numbers of c2/scripts/extract_feature_kinetics.sh"
+)
