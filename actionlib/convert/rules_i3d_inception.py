@@ -125,8 +125,7 @@ def _gluoncv(layers: str) -> KeyMap:
         (r"\.norm\.", ".1."),
         (r"^head\.fc\.", "output."),
     )
-    twins = (("output.weight", "head.1.weight"), ("output.bias", "head.1.bias"))
-    return KeyMap(GAMMA_BETA + rules, twins=twins, counters=False)
+    return KeyMap(GAMMA_BETA + rules, twins=((r"^output\.", "head.1."),), counters=False)
 
 
 GLUONCV_I3D_V1, GLUONCV_I3D_V3 = _gluoncv(_V1_PLACES), _gluoncv(_V3_PLACES)

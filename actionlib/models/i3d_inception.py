@@ -92,29 +92,29 @@ def unit(first: nn.Module, channels: int, eps: float) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class Padding:
-    """Zeros before and after each axis of the layers that stride; None is TensorFlow's rule on the size at hand.
+    """Zeros before and after time, height and width of the layers that stride; None is TensorFlow's rule on the size.
 
     Attributes:
-        first: of the first convolution, for time, height and width.
-        pool: of an axis on which a pool has kernel 3; those with kernel 2 get none, or SAME where this is None.
+        first: of the first convolution.
+        pool: of pools, where their kernel is 3; where it is 2 or 1 they get none, or SAME where this is None.
         ceil: whether pools keep a last window that reaches beyond the border.
     """
 
     first: tuple[Sides | None, Sides | None, Sides | None]
-    pool: Sides | None
+    pool: tuple[Sides | None, Sides | None, Sides | None]
     ceil: bool
 
 
 PaddingRule = Literal["same", "static", "ceil", "half"]
 PADDINGS: dict[PaddingRule, Padding] = {
     # TensorFlow: DeepMind's own network, and piergiaj's port
-    "same": Padding((None, None, None), None, False),
-    # hassony2's port: what SAME gives for even sizes; only time at the first convolution goes by the size
-    "static": Padding((None, (2, 3), (2, 3)), (0, 1), True),
+    "same": Padding((None, None, None), (None, None, None), False),
+    # hassony2's port: time by SAME; space has the zeros that SAME gives to even sizes
+    "static": Padding((None, (2, 3), (2, 3)), (None, (0, 1), (0, 1)), True),
     # MMAction: one zero more behind than SAME at the first convolution, pools as in Caffe
-    "ceil": Padding(((2, 4), (2, 4), (2, 4)), (0, 0), True),
+    "ceil": Padding(((2, 4), (2, 4), (2, 4)), ((0, 0), (0, 0), (0, 0)), True),
     # GluonCV: half the kernel on both sides, which moves every window by one against the others
-    "half": Padding(((3, 3), (3, 3), (3, 3)), (1, 1), False),
+    "half": Padding(((3, 3), (3, 3), (3, 3)), ((1, 1), (1, 1), (1, 1)), False),
 }
 
 V1_POOLS: dict[str, tuple[Axes, Axes]] = {  # kernel and stride of the pool in front of a block
@@ -185,11 +185,11 @@ def _v1_block(channels: int, widths: tuple[int, ...], eps: float) -> Branches:
 
 
 def _pool(kernel: Axes, stride: Axes, rule: Padding) -> nn.Sequential:
-    def sides(size: int) -> Sides | None:
-        return rule.pool if size == 3 or rule.pool is None else (0, 0)
-
+    time, height, width = (
+        sides if size == 3 or sides is None else (0, 0) for size, sides in zip(kernel, rule.pool, strict=True)
+    )
     layers: dict[str, nn.Module] = {
-        "pad": Pad3d((sides(kernel[0]), sides(kernel[1]), sides(kernel[2])), kernel, stride),
+        "pad": Pad3d((time, height, width), kernel, stride),
         "pool": nn.MaxPool3d(kernel, stride, ceil_mode=rule.ceil),
     }
     return nn.Sequential(OrderedDict(layers))
