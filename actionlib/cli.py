@@ -34,7 +34,7 @@ class List:
     dataset: str | None = None
     """Data set of the published weights, such as kinetics400."""
     modality: str | None = None
-    """rgb or flow."""
+    """rgb, flow or two_stream."""
     min_top1: float = 0.0
     """Least published top-1 [%]; models without a published score are left out above 0."""
     markdown: bool = False

@@ -76,7 +76,9 @@ class Statistics:
         _require(
             len(self.mean) == len(self.std) and min(self.std) > 0, f"{self}: std is positive, one per channel"
         )
-        _require(set(self.inverted) <= set(range(len(self.mean))), f"{self}: inverted are numbers of channels")
+        _require(
+            set(self.inverted) <= set(range(len(self.mean))), f"{self}: inverted are numbers of channels"
+        )
 
 
 @dataclass(frozen=True)
