@@ -46,6 +46,7 @@ STHV2_8F = replace(
     base_lr=0.01,
     batch=64,
     micro_batch=8,
+    weight_decay=5e-4,
     epochs=45,
     protocol=replace(VIEWS_30, clips=2),
     source="tsm README.md, training and Something-Something-V2",

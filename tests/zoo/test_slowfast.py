@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from actionlib import convert, create_model
+from actionlib import convert, create_model, list_models, model_info
 from actionlib.errors import CheckpointError
-from actionlib.models.slowfast import SlowFrames, slow_frames, slowfast
+from actionlib.models.slowfast import SlowFast, SlowFrames, slow_frames, slowfast
 
 LENGTHS = range(1, 70)
 
@@ -71,6 +73,21 @@ def test_the_slow_pathway_sees_the_frames_of_its_project(name: str, expected: li
     assert slow.shape[:3] == (1, 2048, len(expected)) and fast.shape[:3] == (1, 256, 32)
 
 
+@pytest.mark.parametrize("name", list_models("slowfast_*"))
+def test_the_clip_is_the_fast_pathways(name: str) -> None:
+    """A name says frames x stride of the slow pathway, in frames of the video."""
+    found = re.search(r"_(\d+)x(\d+)", name)
+    assert found is not None
+    frames, stride = int(found[1]), int(found[2])
+    sampling = model_info(name).recipe.sampling
+    with torch.device("meta"):
+        model = create_model(name)
+    assert isinstance(model, SlowFast)
+    assert (sampling.kind, sampling.stride) == ("dense", 2)
+    chosen = slow_frames(sampling.frames, model.alpha, model.slow_frames)
+    assert len(chosen) == frames and model.alpha * sampling.stride == stride
+
+
 def test_the_feature_is_slow_before_fast() -> None:
     model = create_model("slowfast_r50_4x16").eval()
     x = torch.randn(1, 3, 8, 16, 16)
@@ -111,7 +128,8 @@ def test_lateral_connections() -> None:
 
 def test_the_lateral_that_mmaction_never_calls_is_known() -> None:
     name = "backbone.slow_path.layer4_lateral.weight"
-    ours = create_model("slowfast_r50_4x16").state_dict()
+    with torch.device("meta"):
+        ours = create_model("slowfast_r50_4x16").state_dict()
     theirs = convert.to_upstream(ours, model="slowfast_r50_4x16", upstream="mmaction")
     assert theirs[name].shape == (512, 256, 5, 1, 1)
     without = {k: v for k, v in theirs.items() if k != name}
