@@ -74,7 +74,7 @@ def _add_to_index(zoo: str, model: str, entry: dict[str, Any], default: bool) ->
             data, tag = storage.read_tagged(uri)
         except FileNotFoundError:
             data, tag = b"", None
-        index = _parse(data, uri) if data else {"schema_version": _SCHEMA, "models": {}}
+        index: dict[str, Any] = _parse(data, uri) if data else {"schema_version": _SCHEMA, "models": {}}
         known = index["models"].setdefault(model, {"default": hash8, "weights": {}})
         known["weights"][hash8] = entry
         if default:

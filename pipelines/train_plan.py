@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
 from actionlib import storage, weights
+from actionlib.convert.files import read_checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
+from actionlib.inflation import inflate
+from actionlib.models.recompute import recompute_blocks
 from actionlib.recipes import Recipe, override, to_dict
 from actionlib.training import BatchPlan
 from actionlib.zoo import create_model, load_backbone, model_info
@@ -34,6 +39,9 @@ class TrainConfig:
     pretrained: str | None = None
     """Start from these weights: zoo (the model's default in ACTIONLIB_ZOO), zoo:HASH, a run, a checkpoint or a
     .safetensors file. A head with other classes starts new."""
+    imagenet: str | None = None
+    """Start from a 2D image network of the same depth, inflated: torchvision's resnet file (.pth) or a tsn_r* entry's
+    .safetensors; local or s3://, for all workers to read. Not together with --pretrained."""
     split: str | None = None
     """Split to train on (default: train, else train1)."""
     val_split: str | None = None
@@ -54,6 +62,9 @@ class TrainConfig:
     """Where the workers compute; auto takes GPUs if the cluster has one for each worker."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass; auto is bf16 autocast on a GPU and fp32 on a CPU."""
+    recompute: bool = False
+    """Activation checkpointing: residual blocks compute their activations again in the backward pass, which saves
+    most of their memory and costs a second forward pass."""
     checkpoint_steps: int = 500
     """Steps between checkpoints, besides those of --val-epochs."""
     log_steps: int = 10
@@ -93,6 +104,7 @@ class Plan:
             "split": self.split,
             "val_split": self.val_split,
             "pretrained": self.config.pretrained,
+            "imagenet": self.config.imagenet,
             "batch": self.batch,
             "seed": self.config.seed,
             "checkpoint_steps": self.config.checkpoint_steps,
@@ -111,6 +123,8 @@ def check(config: TrainConfig) -> Plan:
     recipe = override(info.recipe, config.set)
     if config.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=config.epochs)
+    if config.pretrained is not None and config.imagenet is not None:
+        raise InputError("--pretrained and --imagenet both say how to start; give one")
     if config.pretrained is not None:
         config = dataclasses.replace(config, pretrained=weights.locate(config.model, config.pretrained))
     batch = config.batch if config.batch is not None else recipe.batch
@@ -148,11 +162,34 @@ def check(config: TrainConfig) -> Plan:
         nominal=dataset.nominal(split),
     )
     plan.batch_plan().check_workers(config.workers)
-    if (
-        config.pretrained is not None
-    ):  # on the CPU, once, here: a wrong file ends the job before it holds a GPU
-        load_pretrained(create_model(config.model, num_classes=len(plan.classes)), config, plan.classes)
+    # on the CPU, once, here: a wrong file ends the job before it holds a GPU
+    initialise(make_model(plan), plan)
     return plan
+
+
+def make_model(plan: Plan) -> nn.Module:
+    """The network that a worker trains, with random weights."""
+    model = create_model(plan.config.model, num_classes=len(plan.classes), dropout=plan.recipe.dropout)
+    if plan.config.recompute:
+        recompute_blocks(model)
+    return model
+
+
+def initialise(model: nn.Module, plan: Plan) -> str:
+    """Load the weights that the training starts from, if any were named. Says what was loaded."""
+    config = plan.config
+    if config.pretrained is not None:
+        return load_pretrained(model, config, plan.classes)
+    return _load_imagenet(model, config.imagenet) if config.imagenet is not None else "initialised at random"
+
+
+def _load_imagenet(model: nn.Module, uri: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="imagenet-") as folder:
+        path = Path(folder, uri.rsplit("/", 1)[-1]) if storage.is_s3(uri) else Path(uri)
+        if storage.is_s3(uri):
+            storage.download(uri, path)
+        left = inflate(model, read_checkpoint(path))
+    return f"inflated from {uri}; trained anew: {', '.join(left)}"
 
 
 def load_pretrained(model: nn.Module, config: TrainConfig, classes: Sequence[str]) -> str:

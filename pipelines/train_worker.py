@@ -33,9 +33,8 @@ from actionlib.training import (
     micro_batch_keys,
     scaled_lr,
 )
-from actionlib.zoo import create_model
 from pipelines.train_log import TrainLog
-from pipelines.train_plan import Plan, load_pretrained
+from pipelines.train_plan import Plan, initialise, make_model
 
 
 def train_worker(arguments: dict[str, Any]) -> str | None:
@@ -86,13 +85,13 @@ def train_worker(arguments: dict[str, Any]) -> str | None:
 def _restore(plan: Plan, run: Run, device: torch.device, say: Callable[[str], None]) -> tuple[TrainStep, int]:
     """The training as its newest checkpoint left it, or at its beginning; and the number of steps done."""
     torch.manual_seed(plan.config.seed)  # every worker draws the same new layers
-    model = create_model(plan.config.model, num_classes=len(plan.classes), dropout=plan.recipe.dropout)
+    model = make_model(plan)
     newest = run.newest(say)
     if newest is not None:
         model.load_state_dict(newest.model)
         say(f"resumed from {newest.uri} at step {newest.step}")
-    elif plan.config.pretrained is not None:
-        say(load_pretrained(model, plan.config, plan.classes))
+    else:
+        say(initialise(model, plan))
     model = model.to(device)
     if device.type == "cuda":
         channels_last(model)

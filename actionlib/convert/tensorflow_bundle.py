@@ -120,6 +120,7 @@ def _fields(message: bytes) -> dict[int, list[Any]]:
     """Field number to values of a message: numbers, or bytes of strings and inner messages."""
     found: dict[int, list[Any]] = {}
     at = 0
+    value: int | bytes
     while at < len(message):
         tag, at = _varint(message, at)
         if tag & 7 == _VARINT:
