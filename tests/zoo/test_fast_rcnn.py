@@ -10,6 +10,7 @@ import torch
 from actionlib import create_model
 from actionlib.models.fast_rcnn import FastRcnn
 from actionlib.models.roi import nms, overlaps, roi_align
+from actionlib.zoo import load_backbone
 
 
 def sample(plane: list[list[float]], y: float, x: float) -> float:
@@ -180,6 +181,15 @@ def test_boxes_of_several_clips(detector: FastRcnn) -> None:
     whole = detector(x)  # without boxes: the whole frame of each
     assert whole.shape == (3, 5)
     torch.testing.assert_close(whole[0], together[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_backbone_of_a_recogniser_fits() -> None:
+    """The published detector started from a non-local I3D of Kinetics: one stage of it works on boxes here."""
+    recogniser = create_model("i3d_nl5_r50_32x2_k400_gcvpt")
+    start = create_model("fast_rcnn_nl_i3d_r50_32x2_ava")
+    assert load_backbone(start, recogniser.state_dict()) == ["head.fc.bias", "head.fc.weight"]
+    for name, value in recogniser.backbone.state_dict().items():
+        assert torch.equal(start.backbone.state_dict()[name], value), name
 
 
 @torch.inference_mode()
