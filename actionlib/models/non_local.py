@@ -51,15 +51,18 @@ class NonLocal(nn.Module):
         else:
             seen = self.pool(x)
             keys, values = self.phi(seen), self.g(seen)
-        queries, keys, values = self.theta(x).flatten(2), keys.flatten(2), values.flatten(2)
-        products = queries.transpose(1, 2) @ keys  # (N, positions, positions seen)
+        queries, keys, values = (
+            maps.flatten(2).transpose(1, 2) for maps in (self.theta(x), keys, values)
+        )  # (N, positions, width)
+        # Neither way stores the products of all pairs: the AVA detector has 67 million a clip.
         if self.affinity == "mean":
-            weights = products / products.shape[2]
+            gathered = queries @ (keys.transpose(1, 2) @ values) / keys.shape[1]
         else:
             scale = self.theta.out_channels**-0.5 if self.affinity == "scaled_softmax" else 1.0
-            weights = (products * scale).softmax(2)
-        gathered = (values @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
-        result: torch.Tensor = x + self.norm(self.out(gathered))
+            attend = nn.functional.scaled_dot_product_attention
+            gathered = attend(queries[:, None], keys[:, None], values[:, None], scale=scale)[:, 0]
+        maps = gathered.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
+        result: torch.Tensor = x + self.norm(self.out(maps))
         return result
 
 
