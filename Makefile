@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PLAIN := "not slow and not gpu and not faults"
 export RAY_USAGE_STATS_ENABLED = 0
 
 .PHONY: help install demo demo-stop test test-slow lint check clean
@@ -32,8 +33,10 @@ demo: install
 demo-stop: install
 	@$(BIN)/python jobs/demo.py --stop
 
+# What computes runs in one process a core; what starts Ray and kills it runs by itself.
 test: install
-	$(BIN)/python -m pytest -m "not slow and not gpu and not faults"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) -m $(PLAIN) tests/actionlib tests/zoo
+	$(BIN)/python -m pytest -m $(PLAIN) --ignore tests/actionlib --ignore tests/zoo
 
 test-slow: install
 	$(BIN)/python -m pytest -m "slow or faults"

@@ -157,3 +157,43 @@ def learnable(fixture: dict[str, Any], unused: Iterable[str] = ()) -> int:
         for (name, shape), kind in zip(fixture["keys"], kinds, strict=True)
         if kind in "wgbo" and name not in left_out
     )
+
+
+def unmapped() -> list[str]:
+    """Fixtures of catalogue rows that no entry is tested with."""
+    known = {case.path for case in cases()}
+    missing = []
+    for path in sorted(FOLDER.glob("*/*.json")):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict) and content.get("catalogue_ids") and path not in known:
+            missing.append(f"{path.parent.name}/{path.stem}: {', '.join(content['catalogue_ids'])}")
+    return missing
+
+
+def proofs() -> str:
+    """The table of docs/zoo.md that says which fixtures speak for each entry, or why none does."""
+    proof: dict[str, list[str]] = {name: [] for name in ZOO}
+    by_network: dict[object, list[str]] = {}
+    for case in cases():
+        shown = f"{case.upstream}/{case.id}" + ("" if case.has_outputs else " (keys)")
+        for name in {case.entry, *(n for n in case.read().get("catalogue_ids") or () if n in ZOO)}:
+            proof[name].append(shown)
+        by_network.setdefault(network_of(ZOO[case.entry])[:2], []).append(case.entry)
+    lines = ["| entry | fixtures |", "| --- | --- |"]
+    for name in sorted(ZOO):
+        entry = ZOO[name]
+        same = [n for n in by_network.get(network_of(entry)[:2], ()) if proof[n]]
+        if proof[name]:
+            text = ", ".join(dict.fromkeys(proof[name]))
+        elif entry.fused_from:
+            text = f"none: a fusion of {' and '.join(entry.fused_from)}"
+        elif same:
+            text = f"none of its own: the network of {same[0]}, with other classes or weights"
+        else:
+            text = "none: a network of our own" if entry.source.upstream == "actionlib" else "none"
+        lines.append(f"| {name} | {text} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(proofs())

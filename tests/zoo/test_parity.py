@@ -50,6 +50,10 @@ def test_scores_are_the_originals(case: Case) -> None:
     ]
 
 
+def test_every_fixture_of_a_catalogue_row_is_mapped() -> None:
+    assert fixtures.unmapped() == []
+
+
 def _numbered(fixture: dict[str, Any]) -> dict[str, torch.Tensor]:
     """A checkpoint with the fixture's names and shapes whose every tensor holds its own number (and no memory)."""
     first = dict(fixture.get("aliases") or ())
