@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from actionlib.models.blocks import initialise
 from actionlib.models.heads import LinearHead, global_pool
-from actionlib.models.inception import V1_BLOCKS, V3_BLOCKS, Branch, Branches, Conv, in_a_row
+from actionlib.models.inception import V1_BLOCKS, V3_BLOCKS, Branches, Conv, Pool, in_a_row, v3_branches
 from actionlib.models.padding import Axes, Pad3d, Sides
 
 # --- the network ------------------------------------------------------------------------------------------
@@ -213,9 +213,13 @@ def i3d_inception_v3(*, num_classes: int = 400, in_channels: int = 3, dropout: f
         "conv4a": _v3_unit(80, Conv(192, 3, valid=True)),
         "pool5a": nn.MaxPool3d(3, (1, 2, 2), (1, 0, 0)),
     }
+    pools: dict[str, Pool] = {
+        "mean": partial(MeanPool3d, 3, 1),
+        "max": partial(nn.MaxPool3d, 3, 2, (1, 0, 0)),
+    }
     channels = 192
     for name, branches in V3_BLOCKS.items():
-        layers[name], channels = _v3_branches(channels, branches)
+        layers[name], channels = v3_branches(channels, branches, _v3_unit, pools)
     return I3dInception(layers, channels, window=None, num_classes=num_classes, dropout=dropout)
 
 
@@ -225,23 +229,3 @@ def _v3_unit(channels_in: int, conv: Conv) -> nn.Sequential:
     padding = (half[0], 0, 0) if conv.valid else half
     layer = nn.Conv3d(channels_in, conv.channels, kernel, conv.stride, padding, bias=False)
     return unit(layer, conv.channels, 1e-3)
-
-
-def _v3_branches(channels: int, branches: tuple[Branch, ...]) -> tuple[Branches, int]:
-    """The block, and how many channels it puts out."""
-    modules, total = [], 0
-    for branch in branches:
-        layers: list[nn.Module] = []
-        width = channels
-        for part in branch:
-            if isinstance(part, Conv):
-                layers.append(_v3_unit(width, part))
-                width = part.channels
-            elif isinstance(part, tuple):
-                split, width = _v3_branches(width, part)
-                layers.append(split)
-            else:
-                layers.append(MeanPool3d(3, 1) if part == "mean" else nn.MaxPool3d(3, 2, (1, 0, 0)))
-        modules.append(in_a_row(*layers))
-        total += width
-    return Branches(modules), total

@@ -7,7 +7,7 @@ axes; a network over frames takes the last two. Blocks have DeepMind's numbers.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,9 @@ import torch
 from torch import nn
 
 from actionlib.models.padding import Axes
+
+Unit = Callable[..., nn.Module]  # (channels in, Conv) -> convolution, batch norm, ReLU
+Pool = Callable[[], nn.Module]
 
 
 class Branches(nn.Module):
@@ -113,3 +116,25 @@ V3_BLOCKS: dict[str, tuple[Branch, ...]] = {
     "mixed7b": V3_E,
     "mixed7c": V3_E,
 }
+
+
+def v3_branches(
+    channels: int, branches: tuple[Branch, ...], make: Unit, pools: Mapping[str, Pool]
+) -> tuple[Branches, int]:
+    """One of `V3_BLOCKS` on `channels`, of units that `make` makes; and how many channels it puts out."""
+    modules, total = [], 0
+    for branch in branches:
+        layers: list[nn.Module] = []
+        width = channels
+        for part in branch:
+            if isinstance(part, Conv):
+                layers.append(make(width, part))
+                width = part.channels
+            elif isinstance(part, tuple):
+                split, width = v3_branches(width, part, make, pools)
+                layers.append(split)
+            else:
+                layers.append(pools[part]())
+        modules.append(in_a_row(*layers))
+        total += width
+    return Branches(modules), total

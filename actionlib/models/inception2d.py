@@ -8,7 +8,6 @@ round up, so that one and the same layer may put out other sizes than PyTorch's 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,10 +15,8 @@ from typing import Literal
 from torch import nn
 
 from actionlib.models.blocks import initialise
-from actionlib.models.inception import V1_BLOCKS, V3_BLOCKS, Branch, Branches, Conv, in_a_row
+from actionlib.models.inception import V1_BLOCKS, V3_BLOCKS, Branches, Conv, Pool, Unit, in_a_row, v3_branches
 
-Unit = Callable[..., nn.Module]
-Pool = Callable[[], nn.Module]
 Size = int | tuple[int, int]
 
 
@@ -200,7 +197,7 @@ def inception_v3(in_channels: int, copy: CopyName = "gluoncv") -> tuple[nn.Seque
     channels = 192
     for name, branches in V3_BLOCKS.items():
         here = last if name == "mixed7c" else pools
-        layers[name], channels = _v3_branches(channels, branches, make, here)
+        layers[name], channels = v3_branches(channels, branches, make, here)
     return _network(layers), channels
 
 
@@ -209,25 +206,3 @@ def _v3_unit(channels_in: int, conv: Conv, *, unit: Unit, exchanged: bool) -> nn
     height, width = (conv.kernel,) * 2 if isinstance(conv.kernel, int) else conv.kernel[1:]
     kernel = (width, height) if exchanged else (height, width)
     return unit(channels_in, conv.channels, kernel, conv.stride, valid=conv.valid)
-
-
-def _v3_branches(
-    channels: int, branches: tuple[Branch, ...], make: Unit, pools: Mapping[str, Pool]
-) -> tuple[Branches, int]:
-    """The block, and how many channels it puts out."""
-    modules, total = [], 0
-    for branch in branches:
-        layers: list[nn.Module] = []
-        width = channels
-        for part in branch:
-            if isinstance(part, Conv):
-                layers.append(make(width, part))
-                width = part.channels
-            elif isinstance(part, tuple):
-                split, width = _v3_branches(width, part, make, pools)
-                layers.append(split)
-            else:
-                layers.append(pools[part]())
-        modules.append(in_a_row(*layers))
-        total += width
-    return Branches(modules), total
