@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from actionlib.errors import ActionlibError, InputError
 from actionlib.zoo import ModelInfo, entry_of, list_models, model_info
 
-COLUMNS = ("name", "input", "top-1", "top-5", "views", "params (M)", "GMACs", "source", "recipe")
+COLUMNS = ("name", "family", "input", "top-1", "top-5", "views", "params (M)", "GMACs", "source", "recipe")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def markdown_table(infos: Sequence[ModelInfo]) -> str:
         source = f"{info.source.upstream}: {info.source.table} {info.source.row}"
         recipe = info.recipe.source + (" (partly assumed)" if info.recipe.assumed else "")
         scores = (_percent(info.published.top1), _percent(info.published.top5))
-        row = (info.name, _shape(info), *scores, views, f"{params_m:.2f}", f"{gmacs:.1f}", source, recipe)
+        row = (info.name, info.family, _shape(info), *scores, views, f"{params_m:.2f}", f"{gmacs:.1f}", source, recipe)
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 

@@ -75,7 +75,7 @@ class Published:
 @dataclass(frozen=True)
 class Source:
     """Where a row was published: project (as `actionlib.convert` calls it), table and row of its model page, and
-    its weights: the hash tag in their file name (first hex digits of their sha256), or the file name."""
+    its weights: the hash tag in their file name (first digits of their SHA-256, GluonCV: SHA-1), or the file name."""
 
     upstream: str
     table: str
