@@ -111,7 +111,17 @@ def markdown_table(infos: Sequence[ModelInfo]) -> str:
         source = f"{info.source.upstream}: {info.source.table} {info.source.row}"
         recipe = info.recipe.source + (" (partly assumed)" if info.recipe.assumed else "")
         scores = (_percent(info.published.top1), _percent(info.published.top5))
-        row = (info.name, info.family, _shape(info), *scores, views, f"{params_m:.2f}", f"{gmacs:.1f}", source, recipe)
+        row = (
+            info.name,
+            info.family,
+            _shape(info),
+            *scores,
+            views,
+            f"{params_m:.2f}",
+            f"{gmacs:.1f}",
+            source,
+            recipe,
+        )
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
