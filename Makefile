@@ -33,10 +33,10 @@ demo: install
 demo-stop: install
 	@$(BIN)/python jobs/demo.py --stop
 
-# What computes runs in one process a core; what starts Ray and kills it runs by itself.
+# One process a core. What starts Ray takes both cores for moments only; a file's tests share its cluster.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) -m $(PLAIN) tests/actionlib tests/zoo
-	$(BIN)/python -m pytest -m $(PLAIN) --ignore tests/actionlib --ignore tests/zoo
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m $(PLAIN) --ignore tests/actionlib --ignore tests/zoo
 
 test-slow: install
 	$(BIN)/python -m pytest -m "slow or faults"
