@@ -27,6 +27,7 @@ from actionlib.models.tpn import tpn_resnet, tsm_tpn
 from actionlib.models.tsm import tsm_resnet
 from actionlib.models.tsn import tsn_bninception, tsn_inception_v1, tsn_inception_v3, tsn_resnet, tsn_vgg16
 from actionlib.models.two_stream import two_stream
+from actionlib.models.x3d import x3d
 from actionlib.recipes import Recipe
 from actionlib.zoo_recipes import (
     deepmind,
@@ -364,6 +365,8 @@ ZOO: dict[str, Entry] = {
     "ircsn_152_32x2_ig65m": Entry("csn", IRCSN_R152, mmaction.IRCSN, "kinetics400", "ig65m", "short256", Published(82.6, 95.7), Source("mmaction", "CSN", 1, "9d6ed879")),
     "ipcsn_152_32x2_ig65m": Entry("csn", partial(csn, depth=152, interaction="preserved"), mmaction.IPCSN, "kinetics400", "ig65m", "short256", Published(82.7, 95.6), Source("mmaction", "CSN", 2, "ef39b9e3")),
     "ircsn_50_32x2_ig65m_vmz": Entry("csn", partial(csn, depth=50, interaction="reduced"), vmz.CSN_32X2, "kinetics400", "ig65m", "short256", Published(), Source("vmz_c2", "model_zoo", 0, "irCSN_50_ft_kinetics_from_ig65m_f233743920.pkl")),
+    # x3d
+    "x3d_m_16x5_k400_pyslowfast": Entry("x3d", partial(x3d, width_factor=2.0, depth_factor=2.2, bottleneck_factor=2.25), pyslowfast.X3D_M, "kinetics400", "none", "short256", Published(76.2, gflops=4.73, params_m=3.8), Source("pyslowfast", "X3D models", 3, "x3d_m.pyth")),
     # the 3D ResNet in other ports: torchvision's epsilon is 1e-5; VMZ's PyTorch port pools behind the stem of depth 152
     "r3d_18_torchvision": Entry("r3d", partial(r3d, depth=18, eps=1e-5), torchvision.VIDEO, "kinetics400", "none", "171x128", Published(63.2, 83.479), Source("torchvision_video", "video", 1, "b3b3357e")),
     "mc3_18_torchvision": Entry("mc", partial(r3d, depth=18, temporal=FIRST_2, eps=1e-5), torchvision.VIDEO, "kinetics400", "none", "171x128", Published(63.96, 84.13), Source("torchvision_video", "video", 2, "a90a0ba3")),

@@ -63,6 +63,7 @@ from actionlib.convert.rules_tempo import (
     TSM_SHIFTED,
     auxiliary_head,
 )
+from actionlib.convert.rules_x3d import PYSLOWFAST_X3D
 
 _CAFFE2 = KeyMap(CAFFE2, counters=False, classifier=r"last_out_L\d+_b")
 _TPN = KeyMap(TPN_NECK + RESNET + TPN_HEAD, unused=auxiliary_head("necks"))
@@ -128,6 +129,7 @@ MAPS: tuple[tuple[str, str, KeyMap], ...] = (
     ("gluoncv_mxnet", "i3d_nl*", GLUONCV_MXNET_I3D),
     ("pyslowfast", "i3d_*", PYSLOWFAST_NON_LOCAL),
     ("pyslowfast", "c2d_*", PYSLOWFAST_NON_LOCAL),
+    ("pyslowfast", "x3d_*", PYSLOWFAST_X3D),
     ("gluoncv_mxnet", "p3d_*", GLUONCV_P3D),
     ("mmaction", "i[rp]csn_*", MMACTION_CSN),
     ("mmaction", "fast_rcnn_*", MMACTION_FAST_RCNN),

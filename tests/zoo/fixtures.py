@@ -70,6 +70,7 @@ SAME_NETWORK = {
     "sf_slowfast_nln_r50_4x16": "slowfast_nl5_r50_4x16_k400_pyslowfast",
     "sf_slowfast_r101_101_101_8x8": "slowfast_r101_8x8_k400_pyslowfast",
     "sf_slowfast_r101_50_50_8x8": "slowfast_r101_50_50_8x8_k400_pyslowfast",
+    "sf_x3d_m": "x3d_m_16x5_k400_pyslowfast",
     "slowfast_4x16_resnet101_*": "slowfast_r101_4x16_k400_gcvpt",
     "slowfast_16x8_resnet101_50_50_*": "slowfast_r101_50_50_16x8_k400_gcvpt",
     "slowfast_16x8_resnet101_*": "slowfast_r101_8x8_k400_gcvpt",

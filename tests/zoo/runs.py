@@ -123,6 +123,7 @@ RUNS: tuple[tuple[str, Run], ...] = (
     ("mmaction/c3d_16x1_sports1m", without_classifier),
     ("*/*c3d_*", averaged_features),
     ("pyslowfast/*_fcn256", windows),
+    ("pyslowfast/*x3d_*", averaged_features),
     ("i3d_*/*", averaged_features),
     ("gluoncv_mxnet/*vgg16_*", averaged_features),
     ("ssn/*_train", proposals),

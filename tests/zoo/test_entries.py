@@ -116,6 +116,7 @@ PARAMETERS = {
     "ircsn_50_*": 13_131_152,
     "ipcsn_152_*": 33_016_592,  # the authors' form; MMAction's dense one has 121_498_832
     "fast_rcnn_*": 34_748_305,
+    "x3d_m_*": 3_794_322,
     "r3d_tiny_8x4": 296_216,
 }
 
@@ -213,7 +214,7 @@ def test_entry(name: str) -> None:
 
 
 def test_costs_are_the_published_ones() -> None:
-    """VMZ publishes multiply-adds and conv + FC weights of one clip; some are rounded to a decimal, some cut off."""
+    """Multiply-adds and conv + FC weights of one clip (VMZ, X3D); some are rounded to a decimal, some cut off."""
     wrong = {}
     for name, entry in ZOO.items():
         if entry.published.gflops is None or entry.published.params_m is None:
