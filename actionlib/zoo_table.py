@@ -25,6 +25,7 @@ from actionlib.models.slowfast import slowfast
 from actionlib.models.ssn import HALVES, ssn_bninception, ssn_inception_v3
 from actionlib.models.tpn import tpn_resnet, tsm_tpn
 from actionlib.models.tsm import tsm_resnet
+from actionlib.models.tsm_frames import tsm_bninception, tsm_mobilenet_v2
 from actionlib.models.tsn import tsn_bninception, tsn_inception_v1, tsn_inception_v3, tsn_resnet, tsn_vgg16
 from actionlib.models.two_stream import two_stream
 from actionlib.models.x3d import x3d
@@ -309,6 +310,8 @@ ZOO: dict[str, Entry] = {
     "tsm_r50_8f_flow_k400": Entry("tsm", TSM_R50_BRANCH, tsm.K400_8F_FLOW, "kinetics400", "imagenet", "", Published(55.7, 79.5), Source("tsm", "Optical Flow", 1, "TSM_kinetics_Flow_resnet50_shift8_blockres_avg_segment8_e50.pth"), "flow"),
     "tsm_r50_16f_sthv2": Entry("tsm", TSM_R50_BRANCH, tsm.STHV2_16F, "somethingv2", "imagenet", "", Published(63.1), Source("tsm", "Something-Something-V2", 2, "TSM_somethingv2_RGB_resnet50_shift8_blockres_avg_segment16_e45.pth")),
     "tsm_r101_8f_sthv2": Entry("tsm", partial(tsm_resnet, depth=101, every=2), tsm.STHV2_8F, "somethingv2", "imagenet", "", Published(63.3), Source("tsm", "Something-Something-V2", 3, "TSM_somethingv2_RGB_resnet101_shift8_blockres_avg_segment8_e45.pth")),
+    "tsm_mobilenetv2_8f_k400": Entry("tsm", tsm_mobilenet_v2, tsm.K400_8F_DENSE, "kinetics400", "imagenet", "", Published(69.5), Source("tsm", "Dense Sample", 5, "TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth")),
+    "tsm_bninception_8f_k400": Entry("tsm", tsm_bninception, tsm.K400_8F_BNINCEPTION, "kinetics400", "imagenet", "", Published(), Source("tsm", "not in a table", 0)),
     # tsn on other frame networks
     "tsn_inceptionv1_seg7_k400_gcvmx": Entry("tsn", tsn_inception_v1, gluoncv_mxnet.TSN_INCEPTION_V1, "kinetics400", "imagenet", "340x256", Published(69.1), Source("gluoncv_mxnet", "Kinetics400", 1, "6dcdafb1")),
     "tsn_inceptionv3_seg7_k400_gcvmx": Entry("tsn", tsn_inception_v3, gluoncv_mxnet.TSN_INCEPTION_V3, "kinetics400", "imagenet", "450x340", Published(72.5), Source("gluoncv_mxnet", "Kinetics400", 2, "8a4a6946")),

@@ -63,6 +63,7 @@ from actionlib.convert.rules_tempo import (
     TSM_SHIFTED,
     auxiliary_head,
 )
+from actionlib.convert.rules_tsm_frames import TSM_MOBILENET
 from actionlib.convert.rules_x3d import PYSLOWFAST_X3D
 
 _CAFFE2 = KeyMap(CAFFE2, counters=False, classifier=r"last_out_L\d+_b")
@@ -98,6 +99,7 @@ MAPS: tuple[tuple[str, str, KeyMap], ...] = (
     ("tsm", "tsm_r101_*", KeyMap(TSM_R101_SHIFTED + RESNET + TSM_HEAD)),
     ("tsm", "tsm_nl5_r50_*", KeyMap(TSM_NON_LOCAL + RESNET + TSM_HEAD)),
     ("tsm", "tsm_r50_*", KeyMap(TSM_SHIFTED + RESNET + TSM_HEAD)),
+    ("tsm", "tsm_mobilenetv2_*", TSM_MOBILENET),
     ("vmz_c2", "r2plus1d_*", _CAFFE2),
     ("vmz_c2", "r3d_*", _CAFFE2),
     ("vmz_c2", "r2d_*", _CAFFE2),
@@ -152,7 +154,7 @@ MAPS: tuple[tuple[str, str, KeyMap], ...] = (
     ("gluoncv_mxnet", "tsn_inceptionv3_*", GLUONCV_INCEPTION_V3),
     ("gluoncv_mxnet", "tsn_vgg16_*", GLUONCV_VGG16),
     ("mmaction", "tsn_bninception_*", MMACTION_BN_INCEPTION),
-    ("tsm", "tsn_bninception_*", YJXIONG_BN_INCEPTION),
+    ("tsm", "ts[mn]_bninception_*", YJXIONG_BN_INCEPTION),
     ("tsn_yjxiong", "tsn_bninception_*", YJXIONG_BN_INCEPTION),
     ("mmaction", "ssn_bninception_*", MMACTION_SSN),
     ("ssn", "ssn_bninception_*", YJXIONG_SSN_BN_INCEPTION),

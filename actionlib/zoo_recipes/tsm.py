@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
+from actionlib.zoo_recipes import mmaction
 from actionlib.zoo_recipes.common import TRAINING, VIEWS_30
 
 # The README gives another rate for another batch by the linear rule.
@@ -21,7 +22,8 @@ K400_8F = Recipe(
     protocol=Protocol(clips=1, crops=1, short_side_px=256, crop_px=224),
     source="tsm scripts/train_tsm_kinetics_rgb_8f.sh",
 )
-# The file of the weights says dense sampling and 100 epochs, nothing else; dense frames are 8 apart in its code.
+# The files of the weights, of MobileNetV2 too, say dense sampling and 100 epochs, nothing else; dense frames are 8 apart
+# in its code.
 K400_8F_DENSE = replace(
     K400_8F,
     sampling=Sampling("dense", frames=8, stride=8, views="ends"),
@@ -29,6 +31,13 @@ K400_8F_DENSE = replace(
     protocol=VIEWS_30,
     source="tsm README.md, dense sample",
     assumed=("base_lr", "batch", "micro_batch", "schedule", "milestones", "sampling.views"),
+)
+# The code can build it, the README has neither a command nor a score of it.
+K400_8F_BNINCEPTION = replace(
+    K400_8F,
+    statistics=mmaction.TSN_BNINCEPTION.statistics,
+    source="tsm archs/bn_inception.py, ops/models.py and main.py",
+    assumed=("sampling", *TRAINING, "dropout", "protocol"),
 )
 # Fields are quantised to 0..255 and counted on a scale of 0 to 1.
 K400_8F_FLOW = replace(

@@ -80,6 +80,8 @@ SAME_NETWORK = {
     "tsm_r101_8f_sthv2": "tsm_r101_8f_sthv2",
     "tsm_r50_8f_flow_k400": "tsm_r50_8f_flow_k400",
     "tsm_r50_8f_nl_k400": "tsm_nl5_r50_8f_dense_k400",
+    "tsm_mobilenetv2_8f_k400": "tsm_mobilenetv2_8f_k400",
+    "tsm_bninception_8f_block": "tsm_bninception_8f_k400",
 }
 
 

@@ -59,6 +59,9 @@ PARAMETERS = {
     "tsm_r50_*_k400": 24_327_632,
     "tsm_nl5_r50_8f_dense_k400": 31_686_096,
     "tsm_r101_8f_sthv2": 42_856_686,
+    "tsm_mobilenetv2_8f_k400": 2_736_272,
+    # its fixture has 174 classes: 10_448_590 + 226 * 1025
+    "tsm_bninception_8f_k400": 10_680_240,
     "slowonly_r101_*_k700_*": 60_973_820,
     "slowonly_nl5_r50_*": 39_812_560,
     "slowonly_r50_*": 32_454_096,
@@ -129,7 +132,7 @@ CLIPS = {
     "tsn_inceptionv1_*": ((4, 48, 40), (3, 37, 50)),
     "tsn_inceptionv3_*": ((4, 75, 80), (3, 78, 75)),
     "ssn_inceptionv3_*": ((4, 75, 70), (3, 69, 76)),
-    "*sn_bninception_*": ((4, 32, 65), (3, 69, 31)),
+    "*s[mn]_bninception_*": ((4, 32, 65), (3, 69, 31)),
     "tsn_vgg16_*": ((2, 32, 40), (1, 50, 33)),
     "i3d_r[0-9]*": ((9, 20, 24), (5, 32, 18)),
     "*_nl*": ((9, 40, 48), (13, 33, 34)),  # a pooled non-local block needs several positions to choose from
@@ -254,6 +257,7 @@ def test_parameters_are_the_originals() -> None:
         "r3d_tiny_8x4",
         "i3d_inceptionv1_64x1_k600_deepmind",  # its fixture has no scales of batch norms
         "ssn_inceptionv3_thumos14_yjxiong",  # its fixture has other classes
+        "tsm_bninception_8f_k400",  # its fixture has other classes
     }
 
 
