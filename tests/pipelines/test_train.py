@@ -165,6 +165,7 @@ def undisturbed(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
     return config, weights_sha(f"{config.checkpoints}/calm")
 
 
+@pytest.mark.slow
 def test_killed_driver_resumes_to_the_same_bits(undisturbed: tuple[TrainConfig, str]) -> None:
     config, expected = undisturbed
     config = replace(config, run="killed")
