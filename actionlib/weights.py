@@ -88,8 +88,13 @@ def _add_to_index(zoo: str, model: str, entry: dict[str, Any], default: bool) ->
 
 
 def is_published(which: str) -> bool:
-    """Whether this names published weights by the zoo's rules, rather than a location."""
-    return which == DEFAULT or bool(_HASH8.fullmatch(which.removeprefix(f"{DEFAULT}:")))
+    """Whether this names published weights by the zoo's rules, rather than a location.
+
+    A folder that is called by 8 hex digits, such as a run named after its day, is a location.
+    """
+    if which == DEFAULT or which.startswith(f"{DEFAULT}:"):
+        return True
+    return bool(_HASH8.fullmatch(which)) and not Path(which).exists()
 
 
 def locate(model: str, which: str) -> str:
@@ -133,9 +138,9 @@ def load(uri: str, say: Callable[[str], None] | None = None) -> Checkpoint:
     Raises:
         LocationError: nothing is there. CheckpointError: the file is not the one its card names.
     """
-    if not _HASH8.fullmatch(uri.rstrip("/").rsplit("/", 1)[-1]):
+    card = _card(uri)
+    if card is None:
         return checkpoints.load_weights(uri)
-    card = json.loads(_read(storage.join(uri, _CARD)))
     path = _fetch(uri, card, say or _to_stderr)
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
@@ -145,6 +150,28 @@ def load(uri: str, say: Callable[[str], None] | None = None) -> Checkpoint:
             "if that does not help publish the weights anew"
         )
     return Checkpoint(uri, safetensors.torch.load(data), None, card, found)
+
+
+def _card(uri: str) -> dict[str, Any] | None:
+    """The card of published weights; None where the location is not called by a hash or has no card.
+
+    Raises:
+        CheckpointError: the card is damaged.
+    """
+    if not _HASH8.fullmatch(uri.rstrip("/").rsplit("/", 1)[-1]):
+        return None
+    where = storage.join(uri, _CARD)
+    try:
+        card: dict[str, Any] = json.loads(_read(where))
+    except LocationError:
+        return None
+    except ValueError as error:
+        raise CheckpointError(
+            f"{where}: damaged ({error}); restore it, or publish the weights anew"
+        ) from error
+    if not {"sha256", "bytes", "model"} <= card.keys():
+        raise CheckpointError(f"{where}: no card of weights; restore it, or publish the weights anew")
+    return card
 
 
 def _fetch(uri: str, card: Mapping[str, Any], say: Callable[[str], None]) -> Path:

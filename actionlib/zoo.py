@@ -80,11 +80,11 @@ def create_model(
         dropout=entry.recipe.dropout if dropout is None else dropout,
     )
     if given is not None:
-        load_pretrained(model, given)
+        _load_pretrained(model, given)
     return model
 
 
-def load_pretrained(model: nn.Module, given: Mapping[str, torch.Tensor]) -> None:
+def _load_pretrained(model: nn.Module, given: Mapping[str, torch.Tensor]) -> None:
     """Load weights strictly, or all but the classifier, with a warning, where the class counts differ.
 
     Raises:
@@ -95,7 +95,12 @@ def load_pretrained(model: nn.Module, given: Mapping[str, torch.Tensor]) -> None
         left = load_backbone(model, given)
         _log.warning("the classifier is new; left out of the weights: %s", ", ".join(left))
         return
-    check_same_tensors(own, given, "these weights do not fit this network")
+    load_exactly(model, given, "these weights")
+
+
+def load_exactly(model: nn.Module, given: Mapping[str, torch.Tensor], what: str) -> None:
+    """Load every tensor, or raise CheckpointError with all differences from both sides; `what` names the weights."""
+    check_same_tensors(model.state_dict(), given, f"{what}: not the weights of this network")
     model.load_state_dict(dict(given))
 
 

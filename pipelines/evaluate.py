@@ -28,14 +28,14 @@ from actionlib import storage
 from actionlib import weights as published
 from actionlib.checkpoints import Checkpoint
 from actionlib.dataset import Dataset
-from actionlib.errors import CheckpointError, InputError
+from actionlib.errors import InputError
 from actionlib.evaluation import Scorer
 from actionlib.metrics import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from actionlib.recipes import Protocol, Recipe, from_dict, override
-from actionlib.zoo import create_model, model_info
+from actionlib.zoo import create_model, load_exactly, model_info
 from pipelines import cluster
 from pipelines.progress import Ticker
-from pipelines.train_plan import VALIDATION_SPLITS
+from pipelines.train_plan import VALIDATION_SPLITS, check_takes_rgb_videos
 
 # Groups of a task at most: several, so that starting one costs little; few, so that the last ones end together.
 _MOST_GROUPS = 16
@@ -113,6 +113,7 @@ def check(config: EvaluateConfig) -> Plan:
         raise InputError(f"--weights {config.weights} does not say its model; give --model")
     if weights.trainer.get("model") not in (None, model):
         raise InputError(f"--model {model}: {weights.uri} is a {weights.trainer['model']}")
+    check_takes_rgb_videos(model_info(model))
     trained_with = weights.trainer.get("recipe")
     recipe = override(from_dict(trained_with) if trained_with else model_info(model).recipe, config.set)
     dataset = Dataset.open(storage.check_uri(config.data, "--data"))
@@ -131,10 +132,10 @@ def check(config: EvaluateConfig) -> Plan:
             f"{weights.uri} was trained on {len(trained_on)} classes ({', '.join(trained_on[:3])}, ...) and {dataset.uri} "
             f"has {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...); fine-tune it first with --pretrained"
         )
-    load_exactly(create_model(model, num_classes=len(dataset.classes)), weights)
+    load_exactly(create_model(model, num_classes=len(dataset.classes)), weights.model, weights.uri)
     protocol = Protocol.parse(config.protocol, recipe.protocol)
     name = f"{dataset.name}-{dataset.version}-{split}-{protocol.clips}x{protocol.crops}-{weights.sha256[:8]}"
-    output = storage.check_uri(config.output or _beside(config.weights, name), "--output")
+    output = storage.check_uri(config.output or _beside(config.weights, weights, name), "--output")
     storage.check_writable(output, "--output")
     return Plan(
         model=model,
@@ -158,19 +159,12 @@ def _model_for(config: EvaluateConfig) -> str:
     return config.model or ""
 
 
-def _beside(weights: str, name: str) -> str:
+def _beside(location: str, weights: Checkpoint, name: str) -> str:
     """Where an evaluation goes by itself: into the run or checkpoint it is of."""
-    if published.is_published(weights) or weights.endswith(".safetensors"):
+    is_card = "sha256" in weights.trainer  # published weights are never added to
+    if is_card or location.endswith(".safetensors"):
         raise InputError("--output is needed where --weights is a single file or published")
-    return storage.join(weights, "evaluations", name)
-
-
-def load_exactly(model: torch.nn.Module, weights: Checkpoint) -> None:
-    """Load every tensor, head included. Raises CheckpointError where one is missing, left over or misshapen."""
-    try:
-        model.load_state_dict(weights.model)
-    except RuntimeError as error:
-        raise CheckpointError(f"{weights.uri} does not hold this model: {error}") from error
+    return storage.join(location, "evaluations", name)
 
 
 def evaluate(config: EvaluateConfig, show: Callable[[str], None] = print) -> Evaluation:
@@ -242,7 +236,7 @@ class ScoreGroups:
         if device.type == "cpu":
             torch.set_num_threads(1)  # reductions depend on the number of threads
         model = create_model(plan.model, num_classes=len(plan.classes))
-        load_exactly(model, published.load(plan.weights))
+        load_exactly(model, published.load(plan.weights).model, plan.weights)
         self.scorer = Scorer(model, plan.recipe, plan.protocol, device, loaders)
         self.dataset = Dataset.open(plan.data)
         self.videos = self.dataset.indices(plan.split)

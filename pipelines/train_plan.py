@@ -19,8 +19,9 @@ from actionlib.inflation import inflate
 from actionlib.models.recompute import recompute_blocks
 from actionlib.recipes import Recipe, override, to_dict
 from actionlib.training import BatchPlan
-from actionlib.zoo import create_model, load_backbone, model_info
+from actionlib.zoo import ModelInfo, create_model, load_backbone, load_exactly, model_info
 
+_NOT_OF_VIDEOS = {"ssn": "proposals of a video", "fast_rcnn": "boxes of people in a clip"}
 VALIDATION_SPLITS = ("val", "test1", "test")  # the first that a dataset has
 
 
@@ -120,6 +121,7 @@ def check(config: TrainConfig) -> Plan:
             keeps no versions.
     """
     info = model_info(config.model)
+    check_takes_rgb_videos(info)
     recipe = override(info.recipe, config.set)
     if config.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=config.epochs)
@@ -167,6 +169,19 @@ def check(config: TrainConfig) -> Plan:
     return plan
 
 
+def check_takes_rgb_videos(info: ModelInfo) -> None:
+    """Raises InputError for an entry that stored RGB videos cannot feed, or whose answer is not one class a video."""
+    if info.modality != "rgb":
+        raise InputError(
+            f"--model {info.name} takes {info.modality}, and stored data sets hold RGB videos only"
+        )
+    if info.family in _NOT_OF_VIDEOS:
+        raise InputError(
+            f"--model {info.name} works on {_NOT_OF_VIDEOS[info.family]}, which stored data sets do not hold; it can be "
+            "used in Python only"
+        )
+
+
 def make_model(plan: Plan) -> nn.Module:
     """The network that a worker trains, with random weights."""
     model = create_model(plan.config.model, num_classes=len(plan.classes), dropout=plan.recipe.dropout)
@@ -200,7 +215,7 @@ def load_pretrained(model: nn.Module, config: TrainConfig, classes: Sequence[str
     if trained not in (None, config.model):
         raise InputError(f"--pretrained {given.uri} is a {trained}, --model is {config.model}")
     if tuple(given.trainer.get("classes") or ()) == tuple(classes):
-        model.load_state_dict(given.model)
+        load_exactly(model, given.model, given.uri)
         return f"initialised from {given.uri}, head included: the classes are the same"
     left = load_backbone(model, given.model)
     return f"initialised from {given.uri}; trained anew: {', '.join(left)}"

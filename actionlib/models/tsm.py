@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from actionlib.models.blocks import Join, Stage
+from actionlib.models.blocks import Join, Residual, Stage
 from actionlib.models.non_local import NonLocal, NonLocals
 from actionlib.models.resnet2d import stages2d, stem2d
 from actionlib.models.resnet3d import ResNet3d
@@ -53,7 +53,7 @@ class PerFrame(nn.Sequential):
         return each_frame(super().forward, x)
 
 
-class ShiftedResidual(nn.Module):
+class ShiftedResidual(Residual):
     """`relu(shortcut(x) + branch(shift(x)))` of 2D branch and shortcut on every frame of `(N, C, T, H, W)`.
 
     Args:
@@ -64,9 +64,7 @@ class ShiftedResidual(nn.Module):
     def __init__(
         self, branch: nn.Module, shortcut: nn.Module, *, shifts: bool = True, shift_projection: bool
     ) -> None:
-        super().__init__()
-        self.branch = branch
-        self.shortcut = shortcut
+        super().__init__(branch, shortcut)
         self.shifts = shifts
         self.carry_shifted = shift_projection and not isinstance(shortcut, nn.Identity)
 

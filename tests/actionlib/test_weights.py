@@ -85,6 +85,25 @@ def test_a_damaged_file_is_never_used(zoo: str) -> None:
         put(zoo, 0)
 
 
+def test_a_damaged_card_is_said(zoo: str) -> None:
+    where = storage.join(zoo, MODEL, put(zoo, 0), "card.json")
+    for text in (b"{", b'{"model": "x"}'):
+        storage.write(where, text)
+        with pytest.raises(CheckpointError, match=r"card\.json"):
+            actionlib.create_model(MODEL, pretrained=True)
+
+
+def test_a_run_named_after_its_day_is_a_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20261121 has 8 hex digits, too."""
+    run = tmp_path / "20261121"
+    told = {"step": 1, "model": MODEL, "classes": list("abc")}
+    checkpoints.save(str(run / "step-000000001-abcdef"), network(0).state_dict(), None, told)
+    checkpoints.Run(str(run)).point("latest", "step-000000001-abcdef", 1, {})
+    monkeypatch.chdir(tmp_path)
+    for which in (str(run), "20261121"):
+        assert weights.load(weights.locate(MODEL, which)).trainer["step"] == 1
+
+
 def test_two_publishers_at_once_lose_nothing(zoo: str) -> None:
     states = [network(seed).state_dict() for seed in range(6)]
     found: list[str] = []

@@ -234,6 +234,11 @@ def test_in_a_versioned_bucket_damage_is_walked_back(config: TrainConfig, bucket
         ({"workers": 3}, "multiple of 6"),
         ({"run": "a/b"}, "one path component"),
         ({"pretrained": "/nowhere"}, "neither a run"),
+        ({"pretrained": "zoo"}, "ACTIONLIB_ZOO"),
+        ({"pretrained": "/nowhere", "imagenet": "/nowhere"}, "give one"),
+        ({"val_epochs": 0}, "at least 1"),
+        ({"model": "r2plus1d_34_l32_flow_sports1m"}, "takes flow"),
+        ({"model": "ssn_bninception_thumos14"}, "proposals"),
     ],
 )
 def test_wrong_input_is_found_before_ray_starts(

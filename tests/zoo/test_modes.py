@@ -64,9 +64,10 @@ def test_compiled(name: str) -> None:
         torch.testing.assert_close(compiled(x), model(x), rtol=1e-3, atol=1e-3)
 
 
-def test_recomputed_blocks_give_the_same_gradients_and_statistics() -> None:
+@pytest.mark.parametrize("name", ["slowonly_r50_8x8", "tsm_r50_8f_k400"])
+def test_recomputed_blocks_give_the_same_gradients_and_statistics(name: str) -> None:
     torch.manual_seed(0)
-    plain = actionlib.create_model("slowonly_r50_8x8", num_classes=5, dropout=0.0).train()
+    plain = actionlib.create_model(name, num_classes=5, dropout=0.0).train()
     again = copy.deepcopy(plain)
     assert recompute_blocks(again) == 3 + 4 + 6 + 3
     x = torch.randn(2, 3, 4, 32, 32)
