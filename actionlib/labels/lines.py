@@ -11,6 +11,8 @@ from pathlib import Path
 from actionlib.errors import LabelError
 from actionlib.samples import Annotations, VideoRow
 
+SPLIT_NAMES = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
+
 _MOST_REPORTED = 20
 _LONGEST_LINE = 4096  # characters; file names and S3 keys end far below, so more is a damaged or hostile file
 _LONGEST_PATH = 1024  # bytes, the length limit of an S3 key

@@ -1,0 +1,57 @@
+"""Folders that say the labels: one for every class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from actionlib.errors import LabelError
+from actionlib.labels.lines import SPLIT_NAMES, Problems, Rows, quoted, safe_path
+from actionlib.samples import Annotations, VideoRow
+
+# What lies beside videos in public archives. Everything else counts as a video, so that one with an unusual suffix
+# ends as a stored or a rejected row and not as nothing.
+_BESIDE_VIDEOS = re.compile(
+    r"\.(7z|bmp|csv|db|gif|gz|html|ini|jpeg|jpg|json|log|m|mat|md|md5|npy|part|pdf|png|py|rar|sh|sha256|srt|tar|tsv"
+    r"|txt|vtt|xls|xlsx|xml|ya?ml|zip)",
+    re.IGNORECASE,
+)
+)
+
+
+def folder(paths: Iterable[str]) -> Annotations:
+    """A folder for every class: `class/.../video.mp4`, or `train|val|test/class/.../video.mp4`.
+
+    There are split folders where all top folders are called train, val (or validation) or test and every file lies
+    two folders deep; otherwise all rows are in one split `all`. Classes and rows are sorted by name. Hidden files
+    and those that never are videos (text, pictures, archives) are passed over; anything else is a row.
+
+    Args:
+        paths: posix paths of all files below the source root.
+
+    Raises:
+        LabelError: for a file outside every class folder or with an unsafe name, or where no file is left.
+    """
+    problems = Problems()
+    files: list[tuple[str, ...]] = []
+    for text in sorted(paths):
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in text.split("/"))
+        if not hidden and not _BESIDE_VIDEOS.fullmatch(PurePosixPath(text).suffix):
+            with problems.at("source folder"):
+                files.append(tuple(safe_path(text).split("/")))
+    by_split = all(len(parts) >= 3 and parts[0] in SPLIT_NAMES for parts in files)
+    level = 1 if by_split else 0
+    classes = tuple(sorted({parts[level] for parts in files if len(parts) > level + 1}))
+    index = {name: number for number, name in enumerate(classes)}
+    rows = Rows(problems)
+    for parts in files:
+        path = "/".join(parts)
+        with problems.at("source folder"):
+            if len(parts) <= level + 1:
+                raise LabelError(
+                    f"{quoted(path)} lies in no class folder; move it into one or out of the source"
+                )
+            split = SPLIT_NAMES[parts[0]] if by_split else "all"
+            rows.add(path, VideoRow(path, path, (index[parts[level]],), (split,)), group="")
+    return rows.finish(classes)
