@@ -17,7 +17,6 @@ _BESIDE_VIDEOS = re.compile(
     r"|txt|vtt|xls|xlsx|xml|ya?ml|zip)",
     re.IGNORECASE,
 )
-)
 
 
 def folder(paths: Iterable[str]) -> Annotations:
