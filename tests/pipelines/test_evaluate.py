@@ -117,7 +117,7 @@ def test_what_does_not_fit_is_said_before_ray_starts(
     assert data["classes"] == ["a", "b"]
     with pytest.raises(InputError, match="does not say its model"):
         evaluate(EvaluateConfig(str(other / "model.safetensors"), small_dataset.uri))
-    with pytest.raises(CheckpointError, match="does not hold this model"):
+    with pytest.raises(CheckpointError, match="not the weights of this network"):
         evaluate(
             EvaluateConfig(
                 str(other / "model.safetensors"), small_dataset.uri, model=MODEL, output=str(tmp_path / "o")
