@@ -3,23 +3,17 @@
 Videos are scored in groups that the manifest alone decides, so the numbers do not depend on how many actors there
 are. Each video is scored once; what the split names but the dataset does not hold is counted, never guessed.
 
-    <output>/scores.parquet   id, label, scores (mean over the views), one row per video in manifest order
-    <output>/metrics.json     top-1, top-5, mean class accuracy, per class; n evaluated of N; protocol, weights, data
+What is written is described in `pipelines.scores`; scores are means over the views.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 import ray.data
 import torch
@@ -30,10 +24,10 @@ from actionlib.checkpoints import Checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.evaluation import Scorer
-from actionlib.metrics import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from actionlib.recipes import Protocol, Recipe, from_dict, override
 from actionlib.zoo import create_model, load_exactly, model_info
 from pipelines import cluster
+from pipelines import scores as stored
 from pipelines.progress import Ticker
 from pipelines.train_plan import VALIDATION_SPLITS, check_takes_rgb_videos
 
@@ -77,11 +71,8 @@ class Evaluation:
     already_done: bool
 
     def summary(self) -> str:
-        m = self.metrics
-        return (
-            f"top-1 {m['top1']:.3f}  top-5 {m['top5']:.3f}  mean class {m['mean_class']:.3f}  "
-            f"on {m['evaluated']} of {m['nominal']} videos ({m['protocol']['clips']}x{m['protocol']['crops']} views)"
-        )
+        protocol = self.metrics["protocol"]
+        return f"{stored.summary(self.metrics)} ({protocol['clips']}x{protocol['crops']} views)"
 
 
 @dataclass(frozen=True)
@@ -174,10 +165,9 @@ def evaluate(config: EvaluateConfig, show: Callable[[str], None] = print) -> Eva
         InputError: see `check`.
     """
     plan = check(config)
-    existing = storage.join(plan.output, "metrics.json")
     identity = _identity(plan)
-    if storage.exists(existing):
-        metrics = json.loads(storage.read(existing))
+    metrics = stored.metrics_at(plan.output)
+    if metrics is not None:
         if {key: metrics.get(key) for key in identity} == identity:
             show(f"already evaluated: {plan.output}")
             return Evaluation(plan.output, metrics, already_done=True)
@@ -188,9 +178,8 @@ def evaluate(config: EvaluateConfig, show: Callable[[str], None] = print) -> Eva
     show(f"scoring {len(videos)} of {plan.nominal} videos of {plan.split}, {plan.protocol.views} views each")
     scores = _score(plan, config, len(videos), show)
     labels = dataset.labels(videos)
-    metrics = {**identity, **_metrics(scores, labels, plan)}
-    ids = [dataset.row(int(video))["id"] for video in videos]
-    _write(plan, ids, labels, scores, metrics)
+    metrics = {**identity, **stored.accuracy(scores, labels, plan.classes, plan.nominal)}
+    stored.write(plan.output, [dataset.row(int(video))["id"] for video in videos], labels, scores, metrics)
     return Evaluation(plan.output, metrics, already_done=False)
 
 
@@ -269,36 +258,3 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "protocol": dataclasses.asdict(plan.protocol),
         "sampling": dataclasses.asdict(plan.recipe.sampling),
     }
-
-
-def _metrics(scores: np.ndarray, labels: np.ndarray, plan: Plan) -> dict[str, Any]:
-    matrix = confusion_matrix(scores, labels)
-    return {
-        "evaluated": len(scores),
-        "nominal": plan.nominal,
-        "top1": top_k_accuracy(scores, labels, 1),
-        "top5": top_k_accuracy(scores, labels, 5),
-        "mean_class": mean_class_accuracy(scores, labels),
-        "per_class": {
-            name: {"right": int(matrix[i, i]), "of": int(matrix[i].sum())}
-            for i, name in enumerate(plan.classes)
-        },
-    }
-
-
-def _write(
-    plan: Plan, ids: list[str], labels: np.ndarray, scores: np.ndarray, metrics: dict[str, Any]
-) -> None:
-    table = pa.table(
-        {
-            "id": pa.array(ids, pa.string()),
-            "label": pa.array(labels, pa.int64()),
-            "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.reshape(-1)), scores.shape[1]),
-        }
-    )
-    with tempfile.TemporaryDirectory(prefix="scores-") as folder:
-        path = Path(folder, "scores.parquet")
-        pq.write_table(table, path)
-        storage.upload(path, storage.join(plan.output, "scores.parquet"))
-    # Last: an evaluation without metrics.json is not there.
-    storage.write(storage.join(plan.output, "metrics.json"), json.dumps(metrics, indent=1).encode())

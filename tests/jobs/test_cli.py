@@ -14,6 +14,7 @@ from jobs import cli, preprocess_folder, preprocess_hmdb51, preprocess_k400, pre
 from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
 from pipelines.evaluate import EvaluateConfig
+from pipelines.fuse import FuseConfig
 from pipelines.publish import ConvertConfig, PublishConfig
 from pipelines.train_plan import TrainConfig
 
@@ -159,7 +160,8 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
 
 
 @pytest.mark.parametrize(
-    "config", [TrainConfig, EvaluateConfig, CheckpointsConfig, PublishConfig, ConvertConfig, DemoConfig]
+    "config",
+    [TrainConfig, EvaluateConfig, FuseConfig, CheckpointsConfig, PublishConfig, ConvertConfig, DemoConfig],
 )
 def test_help_explains_the_other_jobs(
     config: type[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
