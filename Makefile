@@ -35,8 +35,8 @@ demo-stop: install
 
 # One process a core. What starts Ray takes both cores for moments only; a file's tests share its cluster.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) -m $(PLAIN) tests/actionlib tests/zoo
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m $(PLAIN) --ignore tests/actionlib --ignore tests/zoo
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) -m $(PLAIN) --durations 15 tests/actionlib tests/zoo
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m $(PLAIN) --durations 25 --ignore tests/actionlib --ignore tests/zoo
 
 test-slow: install
 	$(BIN)/python -m pytest -m "slow or faults"
