@@ -7,6 +7,7 @@ Layout below the dataset's root, a local folder or `s3://bucket/prefix`:
   Without it there is no dataset.
 - `manifest.parquet`: one row per annotated video, stored or not, columns in `MANIFEST`.
 - `rgb/part-NNNNN-<hash>.parquet`: the videos, see `actionlib.shards`.
+- `annotations/<name>-<hash>.parquet`: annotations that do not fit one label a video, where the data set has such.
 
 Nothing here is executed or unpickled: JSON and Parquet with plain column types only.
 """
@@ -28,11 +29,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from actionlib import shards, storage
+from actionlib import annotation_tables, shards, storage
 from actionlib.errors import InputError, LabelError, LocationError, ShardError
 from actionlib.samples import EncodedVideo
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DATASET = "_dataset.json"
 
 MANIFEST = pa.schema(
@@ -41,6 +42,7 @@ MANIFEST = pa.schema(
         ("path", pa.string()),  # relative to the source root
         ("labels", pa.list_(pa.int32())),
         ("splits", pa.list_(pa.string())),
+        ("kind", pa.string()),  # trimmed, untrimmed or image
         ("start_s", pa.float64()),  # null: from the beginning
         ("end_s", pa.float64()),  # null: to the end
         ("status", pa.string()),  # stored, rejected or missing
@@ -197,6 +199,23 @@ class Dataset:
         return EncodedVideo(
             data, self.encoding, row["frames"], row["height"], row["width"], row["fps"], offsets
         )
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the annotation tables, sorted."""
+        return tuple(sorted(self.document.get("tables", {})))
+
+    def table(self, name: str) -> pa.Table:
+        """An annotation table, such as `segments` or `boxes`; columns in `actionlib.annotation_tables`.
+
+        Raises:
+            InputError: the dataset has no such table.
+            ShardError: it is gone or damaged.
+        """
+        if name not in self.tables:
+            raise InputError(f"{self.uri}: no table {name!r}; it has {', '.join(self.tables) or 'none'}")
+        entry = self.document["tables"][name]
+        return annotation_tables.read(storage.join(self.uri, entry["path"]), entry["sha256"])
 
     def verify(self) -> None:
         """Read every shard whole and compare size and sha256 with `_dataset.json`.

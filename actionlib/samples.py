@@ -1,7 +1,14 @@
 """Frozen records that pass between the parts. Quantities carry their unit in the name."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +21,7 @@ class VideoRow:
         labels: class indices, 0-based; one for single-label sets, empty where the list gives none.
         splits: names of the splits it belongs to, such as `("train",)` or `("train1", "test2", "test3")`.
         start_s, end_s: the part of the file that is the video, or None for the whole of it.
+        kind: `trimmed` (the action fills the video), `untrimmed` (it is somewhere in it) or `image` (one frame).
     """
 
     id: str
@@ -22,14 +30,25 @@ class VideoRow:
     splits: tuple[str, ...]
     start_s: float | None = None
     end_s: float | None = None
+    kind: str = "trimmed"
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """What the annotation files of a dataset say: videos in file order and the class names by index."""
+    """What the annotation files of a dataset say.
+
+    Attributes:
+        rows: videos in file order.
+        classes: class names by index.
+        adjusted: how many entries of the files a stated rule left out or changed, by rule.
+        tables: what does not fit one label a video, by name, such as `segments` or `boxes`; stored beside the videos
+            and read with `Dataset.table`. See `actionlib.annotation_tables`.
+    """
 
     rows: tuple[VideoRow, ...]
     classes: tuple[str, ...]
+    adjusted: Mapping[str, int] = field(default_factory=dict)
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ def _missing(row: VideoRow, reason: str) -> dict[str, Any]:
         "path": row.path,
         "labels": row.labels,
         "splits": row.splits,
+        "kind": row.kind,
         "start_s": row.start_s,
         "end_s": row.end_s,
         "status": "missing",
@@ -173,6 +174,8 @@ def _document(plan: Plan, outcome: Outcome, manifest: dict[str, Any]) -> dict[st
         "videos": _counts(outcome.all),
         "splits": {split: _counts(counter) for split, counter in sorted(outcome.splits.items())},
         "rejections": [[count, reason] for reason, count in sorted(outcome.rejections.items())],
+        "adjusted": plan.adjusted,
+        "tables": plan.tables,
         "manifest": manifest,
         "shards": outcome.shards,
     }

@@ -3,6 +3,7 @@
 It is made once, before any work, and stored beside the dataset it leads to, so that every later run of the same
 command does the same shards whatever was killed in between:
 
+    <output>/annotations/          tables of annotations that do not fit one label a video, named by content
     <output>/plan-<hash>.parquet   annotated videos in manifest order: those present sorted by shard, then the missing
     <output>/_plan.json            the settings that decide what is stored, and the name and hash of that table;
                                    a single conditional write, so that of two racing runs one wins and both go on
@@ -13,10 +14,12 @@ ones take no longer than the others. Work on tables of a million rows stays in n
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from actionlib import storage
+from actionlib import annotation_tables, storage
 from actionlib.errors import InputError, LabelError, ShardError
 from actionlib.samples import Annotations, VideoRow
 
@@ -50,6 +53,7 @@ _TABLE = pa.schema(
         ("path", pa.string()),
         ("labels", pa.list_(pa.int32())),
         ("splits", pa.list_(pa.string())),
+        ("kind", pa.string()),
         ("start_s", pa.float64()),
         ("end_s", pa.float64()),
         ("source_bytes", pa.int64()),  # null: not in the source
@@ -88,6 +92,8 @@ class Plan:
     rows: int
     present: int
     shards: int
+    tables: dict[str, dict[str, Any]]  # name -> path, rows, bytes, sha256
+    adjusted: list[list[Any]]  # [entries of the annotation files, rule]
 
     def record(self, shard: int) -> str:
         """URI of the record whose existence means that `shard` is done."""
@@ -165,7 +171,9 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
         InputError: none of the videos is present, or a split is not in the annotations.
     """
     rows = _selected(annotations, settings.splits)
-    sizes = np.array([listing.get(row.path, -1) for row in rows], np.int64)
+    # Several rows may be cut from one source; each counts as an equal part of it.
+    cuts = Counter(row.path for row in rows)
+    sizes = np.array([listing.get(row.path, -1) // cuts[row.path] for row in rows], np.int64)
     if not (sizes >= 0).any():
         raise InputError(_nothing_present(settings.source, rows, listing))
     order, shards = _pack(sizes, settings)
@@ -184,6 +192,8 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
         "rows": len(rows),
         "present": int((shards >= 0).sum()),
         "shards": int(shards.max()) + 1,
+        "tables": annotation_tables.store(output, annotations.tables),
+        "adjusted": [[count, rule] for rule, count in sorted(annotations.adjusted.items())],
     }
     storage.create(storage.join(output, _PLAN), json.dumps(document, indent=1).encode())
     stored = load(output)
@@ -222,7 +232,9 @@ def _annotations_sha256(annotations: Annotations) -> str:
     """Without paths: where a list names only ids, the path depends on what is present."""
     digest = hashlib.sha256(json.dumps(annotations.classes).encode())
     for row in annotations.rows:
-        digest.update(repr((row.id, row.labels, row.splits, row.start_s, row.end_s)).encode())
+        digest.update(repr((row.id, row.labels, row.splits, row.kind, row.start_s, row.end_s)).encode())
+    for name, table in sorted(annotations.tables.items()):
+        digest.update(f"{name} {annotation_tables.content_sha256(table)}".encode())
     return digest.hexdigest()
 
 
@@ -236,7 +248,7 @@ def _selected(annotations: Annotations, splits: tuple[str, ...]) -> list[VideoRo
     if unknown:
         raise InputError(f"--split {' '.join(unknown)}: the annotations have {', '.join(sorted(known))}")
     chosen = ((row, tuple(s for s in row.splits if s in splits)) for row in annotations.rows)
-    return [VideoRow(r.id, r.path, r.labels, names, r.start_s, r.end_s) for r, names in chosen if names]
+    return [dataclasses.replace(row, splits=names) for row, names in chosen if names]
 
 
 def _pack(
@@ -281,6 +293,7 @@ def _write_table(
                 pa.array([row.path for row in chosen], pa.string()),
                 pa.array([row.labels for row in chosen], pa.list_(pa.int32())),
                 pa.array([row.splits for row in chosen], pa.list_(pa.string())),
+                pa.array([row.kind for row in chosen], pa.string()),
                 pa.array([row.start_s for row in chosen], pa.float64()),
                 pa.array([row.end_s for row in chosen], pa.float64()),
                 pa.array(size, pa.int64(), mask=size < 0),
@@ -291,7 +304,9 @@ def _write_table(
 
 def _rows(table: pa.Table) -> list[VideoRow]:
     return [
-        VideoRow(r["id"], r["path"], tuple(r["labels"]), tuple(r["splits"]), r["start_s"], r["end_s"])
+        VideoRow(
+            r["id"], r["path"], tuple(r["labels"]), tuple(r["splits"]), r["start_s"], r["end_s"], r["kind"]
+        )
         for r in table.to_pylist()
     ]
 

@@ -218,6 +218,7 @@ def summary(output: str, document: dict[str, Any], version: str) -> str:
         lines.append(f"{split:<12}{n['stored']:>9}{n['rejected']:>10}{n['missing']:>9}{n['nominal']:>12}")
     rejections = sorted(document["rejections"], reverse=True)[:_REASONS]
     lines += [f"rejected {count:>6}  {reason}" for count, reason in rejections]
+    lines += [f"adjusted {count:>6}  {rule}" for count, rule in document["adjusted"]]
     size = sum(shard["bytes"] for shard in document["shards"])
     lines += [
         f"dataset {document['name']} {version}: {output}",

@@ -78,6 +78,7 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "path": row.path,
         "labels": row.labels,
         "splits": row.splits,
+        "kind": row.kind,
         "start_s": row.start_s,
         "end_s": row.end_s,
     }

@@ -63,7 +63,7 @@ def build(root: str, folder: Path, per_shard: int = 2, encoding: str = "h264") -
     pq.write_table(pa.Table.from_pylist(rows, schema=dataset.MANIFEST), folder / "manifest")
     storage.upload(folder / "manifest", storage.join(root, "manifest.parquet"))
     document = {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": "hand",
         "classes": ["walk", "run"],
         "resize": "short256",
@@ -194,8 +194,8 @@ def test_a_damaged_manifest_is_refused_at_once(root: str, at: int) -> None:
         (None, LocationError, "no dataset is there"),
         ("{", ShardError, "damaged"),
         ("[]", ShardError, "damaged"),
-        ('{"schema_version": 2}', ShardError, "schema version 2"),
-        ('{"schema_version": 1}', ShardError, "no classes"),
+        ('{"schema_version": 1}', ShardError, "schema version 1"),
+        ('{"schema_version": 2}', ShardError, "no classes"),
     ],
 )
 def test_a_wrong_or_missing_document(

@@ -10,7 +10,14 @@ from typing import Any, Literal
 import pytest
 
 from actionlib.errors import ActionlibError, InputError, LabelError, ShardError
-from jobs import cli, preprocess_folder, preprocess_hmdb51, preprocess_k400, preprocess_ucf101
+from jobs import (
+    cli,
+    preprocess_folder,
+    preprocess_hmdb51,
+    preprocess_k400,
+    preprocess_thumos14,
+    preprocess_ucf101,
+)
 from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
 from pipelines.evaluate import EvaluateConfig
@@ -128,7 +135,7 @@ def test_a_defect_keeps_its_traceback() -> None:
         cli.run(main, Config, ["--source", "x"])
 
 
-JOBS = [preprocess_ucf101, preprocess_hmdb51, preprocess_k400, preprocess_folder]
+JOBS = [preprocess_ucf101, preprocess_hmdb51, preprocess_k400, preprocess_thumos14, preprocess_folder]
 
 
 def explanations(config: type[Any], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
@@ -151,7 +158,12 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
         for field in fields(job.Config):
             flag = field.name.replace("_", "-")
             assert re.search(r"[a-z]+ [a-z]+", explained[flag]), f"--{flag}: {explained[flag]}"
-            if flag not in ("annotations", "lists", "classes"):  # the files of each data set are its own
+            if flag not in (
+                "annotations",
+                "lists",
+                "classes",
+                "proposals",
+            ):  # the files of each data set are its own
                 meanings.setdefault(flag, set()).add(
                     re.sub(r"\((default: \S+|required)\)", "", explained[flag])
                 )

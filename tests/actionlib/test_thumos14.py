@@ -1,0 +1,193 @@
+"""THUMOS'14 and temporal proposals, against the official files; and small wrong ones written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from actionlib import labels
+from actionlib.annotation_tables import SEGMENTS
+from actionlib.errors import LabelError
+from actionlib.labels import thumos14_files as rules
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_official_thumos14(test_data: Path) -> None:
+    folder = test_data / "annotations" / "thumos14"
+    found = labels.thumos14(folder, ["deep/video_test_0000006.mp4", "video_test_0000006.txt", "other.mp4"])
+    by_split = [[row for row in found.rows if row.splits == (split,)] for split in ("val", "test")]
+    # "20 classes, 200 validation and 213 test videos have temporal annotations": every paper on it
+    assert (len(found.classes), *map(len, by_split)) == (20, 200, 213) and len(found.rows) == 413
+    # THUMOS'14 numbers its classes as UCF101, of which they are a part
+    ucf = dict(
+        line.split()[::-1] for line in (folder.parent / "ucf101_classInd.txt").read_text().split("\n") if line
+    )
+    # fmt: off
+    assert [int(ucf[name]) for name in found.classes] == [
+        7, 9, 12, 21, 22, 23, 24, 26, 31, 33, 36, 40, 45, 51, 68, 79, 85, 92, 93, 97
+    ]  # the official detclasslist.txt
+    # fmt: on
+    segments = found.tables["segments"].to_pylist()
+    assert found.tables["segments"].schema.equals(SEGMENTS)
+    # lines of all files, and of those the lines of an avoided (video, class), counted with grep and wc
+    lines = sum(len(path.read_text().split("\n")) - 1 for path in folder.glob("temporal_*/*.txt"))
+    assert lines == 3457 + 3096
+    assert found.adjusted == {rules.AVOIDED: 120 + 30, rules.BEHIND: 4 + 4}
+    assert len(segments) == lines - sum(found.adjusted.values())
+    assert sum(row["ambiguous"] for row in segments) == 99 + 89
+    assert all((row["label"] is None) == row["ambiguous"] for row in segments)
+    first = {"video": "video_validation_0000266", "start_s": 72.8, "end_s": 76.4, "ambiguous": False}
+    assert {**first, "label": found.classes.index("BaseballPitch")} in segments
+    rows = {row.id: row for row in found.rows}
+    # the only annotation of this one is wrong: no label left, and still one of the 213
+    assert rows["video_test_0000270"].labels == ()
+    assert {row.kind for row in found.rows} == {"untrimmed"}
+    diving = [found.classes.index(name) for name in ("CliffDiving", "Diving")]
+    assert rows["video_validation_0000161"].labels == tuple(diving)
+    assert rows["video_test_0000006"].path == "deep/video_test_0000006.mp4"
+    assert rows["video_test_0000007"].path == "video_test_0000007.mp4"
+    durations = {row["video"]: row["duration_s"] for row in found.tables["durations"].to_pylist()}
+    assert len(durations) == 413 and durations["video_test_0001081"] == 117.235
+
+
+SMALL = {
+    "a/Jump_val.txt": "v1  1.0 2.0\nv1 9 12\nv2  0.5 1\n",
+    "a/Run_val.txt": "v2  3 4\n",
+    "b/Jump_test.txt": "t1 1 2\n",
+    "b/Run_test.txt": "t1 30 31\n",
+    "val_durations.txt": "/data/v1.mp4\n10.0\nv2.mp4\n5\n",
+    "validation_avoid_videos.txt": "v2 Run\n",
+}
+
+
+def test_rules_of_thumos14_by_hand(tmp_path: Path) -> None:
+    found = labels.thumos14(write(tmp_path, SMALL))
+    assert found.classes == ("Jump", "Run")
+    assert found.adjusted == {rules.AVOIDED: 1, rules.CUT: 1}
+    assert [tuple(row.values())[:4] for row in found.tables["segments"].to_pylist()] == [
+        ("t1", 0, 1.0, 2.0),
+        ("v1", 0, 1.0, 2.0),
+        ("v1", 0, 9.0, 10.0),
+        ("v2", 0, 0.5, 1.0),
+        ("t1", 1, 30.0, 31.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("a/Jump_val.txt", "v1 2.0 1.0", "1: 'v1 2.0 1.0' is not `video start end`"),
+        ("a/Jump_val.txt", "v1 2.0", "is not `video start end`"),
+        ("a/Jump_val.txt", "t1 1 2", "t1 is in "),
+        ("val_durations.txt", "v1.mp4\n10\nv2.mp4", "odd number of lines"),
+        ("val_durations.txt", "v1.mp4\n10\nx/v1.mp4\n11", "v1 lasts 11 s here and 10 s elsewhere"),
+        ("validation_avoid_videos.txt", "v2 Swim", "one of the 2 classes"),
+        ("c/Jump_val.txt", "v1 1 2", "the same name as"),
+        ("a/Swim_val.txt", "v1 1 2", "class Swim has no file for test"),
+    ],
+)
+def test_wrong_thumos14_files_are_told(tmp_path: Path, name: str, text: str, reason: str) -> None:
+    with pytest.raises(LabelError, match=reason):
+        labels.thumos14(write(tmp_path, {**SMALL, name: text}))
+
+
+def test_ssn_lists_in_frames_and_in_shares_are_the_same(test_data: Path) -> None:
+    """The two published examples are one list: mmaction2 converts the first into the second."""
+    folder = test_data / "annotations" / "proposals"
+    shares = labels.ssn_lists([folder / "proposal_normalized_list.txt"], 20)
+    frames = labels.ssn_lists([folder / "proposal_test_list.txt"], 20)
+    assert [table.to_pylist() for table in shares] == [table.to_pylist() for table in frames]
+    actions, proposals = (table.to_pylist() for table in frames)
+    assert actions == [
+        {"video": "imgs", "start": 0.2, "end": 0.4, "label": 2},
+        {"video": "imgs", "start": 0.6, "end": 1.0, "label": 2},
+    ]
+    assert len(proposals) == 10 and proposals[5] == {
+        **{"video": "imgs", "start": 0.4, "end": 0.8, "label": 2, "iou": 0.3333, "ioa": 0.5},
+        **dict.fromkeys(("score", "start_score", "end_score")),
+    }
+
+
+def test_official_ssn_list_of_activitynet(test_data: Path) -> None:
+    path = test_data / "annotations" / "proposals"
+    actions, proposals = labels.ssn_lists(
+        [path / "activitynet1.2_tag_val_normalized_proposal_list.sample.txt"], 100
+    )
+    # 150 videos; counted by an own loop over the numbers that stand before each part
+    assert len(set(proposals.column("video").to_pylist())) == 150 and len(proposals) == 7581
+    assert actions.slice(0, 1).to_pylist() == [
+        {"video": "nEOpfvJ7g_g", "start": 0.0, "end": 0.9728, "label": 57}
+    ]
+    table = {(row["video"], row["start"], row["end"]): row for row in proposals.to_pylist()}
+    background = table["hokqvyeqhmg", 0.0073, 0.0195]
+    assert background["label"] is None and background["iou"] == 0.0
+    # the list's own overlap of a proposal with the only action of its video, worked out anew
+    for start, end in ((0.0654, 0.9169), (0.3106, 0.8760), (0.7452, 0.8188)):
+        both = min(end, 0.9728) - max(start, 0.0)
+        row = table["nEOpfvJ7g_g", start, end]
+        union = max(end, 0.9728) - min(start, 0.0)
+        assert row["iou"] == pytest.approx(both / union, abs=2e-3)
+        assert row["ioa"] == pytest.approx(both / (end - start), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("# 0\nv\n10\n1\n0\n1\n1 0.5 0.5 2", "is not `label iou ioa start end`"),
+        ("# 0\nv\n10\n1\n0\n2\n1 0.5 0.5 2 4", "the group ends where"),
+        ("# 0\nv\n10\n1\n0\n0\n1 0.5 0.5 2 4", "line 7: more lines than"),
+        ("# 0\nv\n10\n1\n1\n0 2 4\n0", "background"),
+        ("# 0\nv\n10\n1\n1\n3 2 4\n0", "none of 0 .background. to 2"),
+        ("# 0\nv\n10\n1\n1\n1 4 4\n0", "no part of the video"),
+        ("# 0\nv\n10\n1\n1\n1 4 12\n0", "no part of the video"),
+        ("# 0\nv\n10\n1\n0\n1\n1 1.5 0.5 2 4", "overlap 1.5"),
+        ("# 0\nv\n0\n1\n0\n0", "0 frames"),
+        ("v\n# 0\nv\n9\n1\n0\n0", ":1: 'v' stands before"),
+        ("# 0\nv\n9\n1\n0\n0\n# 1\nv\n9\n1\n0\n0", ":7: 'v' is there already, in "),
+    ],
+)
+def test_wrong_ssn_lists_are_told(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(LabelError, match=reason):
+        labels.ssn_lists([write(tmp_path, {"list.txt": text}) / "list.txt"], 2)
+
+
+def test_official_bsn_files(test_data: Path, tmp_path: Path) -> None:
+    files = sorted((test_data / "annotations" / "proposals" / "bsn_bmn").glob("*.csv"))
+    rows = labels.bsn_files(files).to_pylist()
+    assert [row["video"] for row in rows] == ["v_test1"] * 9 + ["v_test2"] * 6
+    assert rows[0] == {
+        **{"video": "v_test1", "start": 0.1, "end": 0.2, "label": None, "iou": 0.85, "ioa": 0.84},
+        **{"score": 0.97, "start_score": 0.95, "end_score": 0.96},
+    }
+    for text, reason in (
+        ("tmin,tmax\n0,1", "does not name score"),
+        ("tmin,tmax,score\n0,1", "2 fields where"),
+        ("tmin,tmax,score\n0.5,x,1", ":2: tmax 'x' is not a number"),
+        ("tmin,tmax,score\n0.5,0.5,1", "no part of the video"),
+    ):
+        with pytest.raises(LabelError, match=reason):
+            labels.bsn_files([write(tmp_path, {"v.csv": text}) / "v.csv"])
+
+
+def test_official_activitynet_results(test_data: Path, tmp_path: Path) -> None:
+    folder = test_data / "annotations"
+    path = folder / "activitynet" / "sample_classification_prediction.json"
+    classes = (folder / "label_maps" / "activitynet.txt").read_text().splitlines()
+    table = labels.activitynet_results(path, classes)
+    said = json.loads(path.read_text())["results"]
+    assert len(table) == sum(map(len, said.values())) and len(said) == 4926
+    assert [
+        (row["video"], classes[row["label"]], row["score"]) for row in table.slice(0, 50).to_pylist()
+    ] == [(video, entry["label"], entry["score"]) for video in said for entry in said[video]][:50]
+    with pytest.raises(LabelError, match="no class is called"):
+        labels.activitynet_results(path, classes[:10])
+    with pytest.raises(LabelError, match="not a result file"):
+        labels.activitynet_results(write(tmp_path, {"x.json": "[]"}) / "x.json", classes)
