@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from actionlib import annotation_tables, shards, storage
 from actionlib.errors import InputError, LabelError, LocationError, ShardError
 from actionlib.samples import EncodedVideo
+from actionlib.verification import Damage, check_shard
 
 SCHEMA_VERSION = 2
 DATASET = "_dataset.json"
@@ -97,6 +98,13 @@ class Dataset:
             LocationError: no finished dataset is there.
             ShardError: `_dataset.json` or the manifest is damaged, or of another schema version.
         """
+        dataset = cls.open_document(uri)
+        dataset._table  # noqa: B018  read and checked now, so that a damaged manifest shows at once
+        return dataset
+
+    @classmethod
+    def open_document(cls, uri: str) -> Dataset:
+        """As `open`, but the manifest is left alone until something asks for it: for readers that stream it."""
         uri = storage.check_uri(uri, "--data")
         try:
             text = storage.read(storage.join(uri, DATASET))
@@ -105,9 +113,7 @@ class Dataset:
                 f"{uri}: no dataset is there ({DATASET} is missing); if its preprocessing was stopped, run the same "
                 "command again"
             ) from error
-        dataset = cls(uri, _parse(text, uri), hashlib.sha256(text).hexdigest()[:12])
-        dataset._table  # noqa: B018  read and checked now, so that a damaged manifest shows at once
-        return dataset
+        return cls(uri, _parse(text, uri), hashlib.sha256(text).hexdigest()[:12])
 
     def __reduce__(self) -> tuple[type[Dataset], tuple[str, dict[str, Any], str]]:
         return type(self), (self.uri, self.document, self.version)
@@ -188,17 +194,20 @@ class Dataset:
             raise ShardError(
                 f"{self.uri}: video {row['id']} (row {index}) is {row['status']}; read rows of indices()"
             )
+        return self.read_row(row)
+
+    def read_row(self, row: Mapping[str, Any]) -> EncodedVideo:
+        """As `read`, for a stored manifest row that the caller has; the manifest is not opened for it."""
         where = storage.join(self.uri, row["shard"])
         data, offsets = shards.read_row(self._shard(row["shard"]), row["shard_row"], where)
         if shards.video_sha256(data, offsets) != row["sha256"]:
             raise ShardError(
                 f"{where}: the bytes of video {row['id']} (row {row['shard_row']}) are not those that were stored; "
-                f"`Dataset.open({self.uri!r}).verify()` lists every damaged shard. Restore them from an older version of "
+                f"`jobs/inspect.py {self.uri} --verify` lists everything that is damaged. Restore them from an older version of "
                 "the bucket, or preprocess again to a new --output"
             )
-        return EncodedVideo(
-            data, self.encoding, row["frames"], row["height"], row["width"], row["fps"], offsets
-        )
+        fps = Fraction(row["fps_num"], row["fps_den"])
+        return EncodedVideo(data, self.encoding, row["frames"], row["height"], row["width"], fps, offsets)
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -218,12 +227,14 @@ class Dataset:
         return annotation_tables.read(storage.join(self.uri, entry["path"]), entry["sha256"])
 
     def verify(self) -> None:
-        """Read every shard whole and compare size and sha256 with `_dataset.json`.
+        """Read every shard whole and compare it, and every video in it, with what was stored.
+
+        One shard after the other; `jobs/inspect.py --verify` does it on a cluster, and decodes too.
 
         Raises:
             ShardError: names every shard that is missing or differs.
         """
-        damaged = [entry["path"] for entry in self.document["shards"] if not self._is_intact(entry)]
+        damaged = [entry["path"] for entry in self.document["shards"] if self._damage(entry)]
         if damaged:
             raise ShardError(
                 f"{self.uri}: {len(damaged)} of {len(self.document['shards'])} shards are missing or damaged: "
@@ -231,17 +242,9 @@ class Dataset:
                 "--output"
             )
 
-    def _is_intact(self, entry: dict[str, Any]) -> bool:
-        filesystem, root = storage.arrow_filesystem(self.uri)
-        digest, size = hashlib.sha256(), 0
-        try:
-            with filesystem.open_input_stream(storage.join(root, entry["path"])) as stream:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
-                    size += len(chunk)
-        except FileNotFoundError:
-            return False
-        return (size, digest.hexdigest()) == (entry["bytes"], entry["sha256"])
+    def _damage(self, entry: dict[str, Any]) -> tuple[Damage, ...]:
+        rows = self._table.filter(pc.equal(self._table.column("shard"), pa.scalar(entry["path"]))).to_pylist()
+        return check_shard(self.uri, self.encoding, entry, rows).damage
 
     def _known(self, split: str) -> str:
         if split not in self.document["splits"]:

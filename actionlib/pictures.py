@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from actionlib.dataset import Dataset
 from actionlib.decode import decode
+from actionlib.samples import EncodedVideo
 
 _TILE_PX = 150  # height of a frame
 _FRAMES = 4  # of each video, so that the direction of a motion can be seen
@@ -37,14 +38,27 @@ def prediction_sheet(
     return sheet
 
 
-def _strip(dataset: Dataset, video: int, scores: np.ndarray, label: int) -> Image.Image:
-    encoded = dataset.read(video)
-    centres = [(2 * i + 1) * encoded.frames // (2 * _FRAMES) for i in range(_FRAMES)]
-    frames_THWC = decode(encoded, centres).permute(0, 2, 3, 1).contiguous().numpy()
-    width = round(encoded.width * _TILE_PX / encoded.height)
-    strip = Image.new("RGB", (_FRAMES * width, _TILE_PX + _TEXT_PX), "white")
+def frame_strip(video: EncodedVideo, height_px: int, count: int = _FRAMES) -> Image.Image:
+    """Frames from the middle of `count` equal parts of a video side by side, in time order; fewer of a shorter one.
+
+    Each is at most twice as wide as high, so that a strip has a bounded size.
+
+    Raises:
+        DecodeError: the video is not what its record says.
+    """
+    centres = sorted({(2 * i + 1) * video.frames // (2 * count) for i in range(count)})
+    frames_THWC = decode(video, centres).permute(0, 2, 3, 1).contiguous().numpy()
+    width = max(1, min(2 * height_px, round(video.width * height_px / video.height)))
+    strip = Image.new("RGB", (len(centres) * width, height_px), "white")
     for number, frame in enumerate(frames_THWC):
-        strip.paste(Image.fromarray(frame).resize((width, _TILE_PX)), (number * width, _TEXT_PX))
+        strip.paste(Image.fromarray(frame).resize((width, height_px)), (number * width, 0))
+    return strip
+
+
+def _strip(dataset: Dataset, video: int, scores: np.ndarray, label: int) -> Image.Image:
+    frames = frame_strip(dataset.read(video), _TILE_PX)
+    strip = Image.new("RGB", (frames.width, _TILE_PX + _TEXT_PX), "white")
+    strip.paste(frames, (0, _TEXT_PX))
     best = int(scores.argmax())
     right = best == label
     text = f"{dataset.classes[best]}" + ("" if right else f"   (is {dataset.classes[label]})")

@@ -110,7 +110,7 @@ def _outcomes(plan: Plan, outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
     with ThreadPoolExecutor(_READERS) as pool:
         for group in plan.groups():
             block = []
-            records = pool.map(lambda planned: _record(plan, *planned), group)
+            records = pool.map(lambda planned: read_record(plan, *planned), group)
             for record in records:
                 block += record["rows"]
                 if record["shard"]:
@@ -120,7 +120,7 @@ def _outcomes(plan: Plan, outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
         yield [_missing(row, reason) for row, reason in unplanned]
 
 
-def _record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, Any]:
+def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, Any]:
     """The record of a shard: exactly one outcome for every planned video, and a shard with exactly the stored ones.
 
     Raises:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -223,6 +224,6 @@ def summary(output: str, document: dict[str, Any], version: str) -> str:
     lines += [
         f"dataset {document['name']} {version}: {output}",
         f"        {len(document['shards'])} shards, {size / 1e6:.1f} MB, {document['resize']} {document['encoding']}",
-        f"look    python -c \"from actionlib.dataset import Dataset; print(Dataset.open('{output}').row(0))\"",
+        f"look    python jobs/inspect.py {shlex.quote(output)} --output report",
     ]
     return "\n".join(lines)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
 from pipelines.evaluate import EvaluateConfig
 from pipelines.fuse import FuseConfig
+from pipelines.inspect_dataset import InspectConfig
 from pipelines.publish import ConvertConfig, PublishConfig
 from pipelines.train_plan import TrainConfig
 
@@ -173,7 +176,16 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
 
 @pytest.mark.parametrize(
     "config",
-    [TrainConfig, EvaluateConfig, FuseConfig, CheckpointsConfig, PublishConfig, ConvertConfig, DemoConfig],
+    [
+        TrainConfig,
+        EvaluateConfig,
+        FuseConfig,
+        InspectConfig,
+        CheckpointsConfig,
+        PublishConfig,
+        ConvertConfig,
+        DemoConfig,
+    ],
 )
 def test_help_explains_the_other_jobs(
     config: type[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -183,3 +195,15 @@ def test_help_explains_the_other_jobs(
     for field in fields(config):
         flag = field.name.replace("_", "-")
         assert re.search(r"[a-z]+ [a-z]+", explained[flag]), f"--{flag}: {explained[flag]}"
+
+
+def test_no_job_takes_the_place_of_a_standard_module() -> None:
+    """A job's folder comes first in its sys.path, and `inspect` is a name of the standard library too."""
+    folder = Path(cli.__file__).parent
+    code = "import inspect, dataclasses, sys; print(inspect.signature(len), inspect.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )  # -c puts the working directory first, as a script does its own
+    assert "(obj, /)" in done.stdout and str(folder) not in done.stdout
+    names = {path.stem for path in folder.glob("*.py")} & sys.stdlib_module_names
+    assert names == {"inspect"}

@@ -1,0 +1,207 @@
+"""Statistics of a dataset as one plain document: what the text, the page and `inspect.json` all show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pipelines.inspect_source import Source
+from pipelines.inspect_statistics import STATUSES, STORED, Kinds, Statistics, histogram, quantiles
+
+_MOST_COMMON = 12  # codecs, sizes and rates, each
+_MOST_REASONS = 30
+_MOST_NAMED = 5  # classes in a sentence
+
+# A clip of F frames, one every S, needs F * S of them: 8x8 and 32x2 are the commonest in the zoo.
+_CLIP_FRAMES = 64
+
+QUANTITIES = {
+    "seconds": "duration [s]",
+    "frames": "frames",
+    "fps": "frames per second",
+    "bytes": "stored bytes",
+    "pixels": "source, short side [px]",
+}
+
+
+def make(source: Source, statistics: Statistics) -> dict[str, Any]:
+    """The report: plain values only, the same for the same dataset."""
+    document, s = source.data.document, statistics
+    report: dict[str, Any] = {
+        "uri": source.data.uri,
+        "name": source.data.name,
+        "version": source.data.version or None,
+        "progress": source.progress,
+        "storage": {key: document.get(key) for key in ("resize", "encoding", "encoder", "ffmpeg")},
+        "videos": _counts(s.videos[-1]),
+        "splits": {name: _counts(s.videos[i]) for name, i in sorted(_numbered(s.splits))},
+        "labels": {"without": s.without_label, "several": s.with_several, "outside": s.outside},
+        "classes": [_class(s, number) for number in range(len(s.classes))],
+        "quantities": {name: _quantity(s, name) for name in QUANTITIES},
+        "sources": {
+            "codecs": s.codecs.most_common(_MOST_COMMON),
+            "sizes": s.sizes.most_common(_MOST_COMMON),
+            "different_sizes": len(s.sizes),
+            "rates": s.rates.most_common(_MOST_COMMON),
+            "different_rates": len(s.rates),
+            "rotated": s.rotated,
+            "pixels_not_square": s.not_square,
+            "fewer_frames_than_promised": s.short_of_header,
+        },
+        "notes": _kinds(s.noted),
+        "rejected": _kinds(s.rejected),
+        "missing": _kinds(s.missing),
+        "shards": _shards(source.shards),
+        "verification": None,
+        "unreadable": [],
+    }
+    count, shared = s.identical()
+    report["identical"] = {
+        "videos": count,
+        "shared": [[first, second, number] for (first, second), number in sorted(shared.items())],
+    }
+    report["stands_out"] = stands_out(report, statistics)
+    return report
+
+
+def stands_out(report: dict[str, Any], statistics: Statistics) -> list[str]:
+    """What costs accuracy, or looks like a mistake: one sentence each, the gravest first."""
+    videos, found = report["videos"], []
+    if report["progress"] is not None:
+        found += _unfinished(report["progress"], videos)
+    for name, counts in report["splits"].items():
+        absent = counts["nominal"] - counts["stored"] - counts["pending"]
+        if absent > 0.01 * counts["nominal"]:
+            found.append(
+                f"{name}: {absent} of {counts['nominal']} videos ({absent / counts['nominal']:.1%}) are not stored "
+                f"({counts['missing']} missing, {counts['rejected']} rejected); scores on it are not comparable with "
+                "published ones without saying so"
+            )
+        found += _balance(report, statistics, name)
+    for first, second, number in report["identical"]["shared"]:
+        found.append(
+            f"{number} stored videos are in {first} and, byte for byte, in {second} under another id: a leak"
+        )
+    if report["identical"]["videos"]:
+        found.append(f"{report['identical']['videos']} stored videos are byte for byte equal to another one")
+    labels = report["labels"]
+    if labels["outside"]:
+        found.append(f"{labels['outside']} labels lie outside the class list: the lists do not fit together")
+    if labels["without"]:
+        found.append(f"{labels['without']} videos have no label and cannot be trained on or scored")
+    frames = statistics.quantity("frames")
+    short = int((frames < _CLIP_FRAMES).sum())
+    if short > 0.01 * frames.size:
+        found.append(
+            f"{short} stored videos ({short / frames.size:.1%}) have fewer than {_CLIP_FRAMES} frames: clips of 8x8 or "
+            "32x2 do not fit into them, and samplers repeat frames"
+        )
+    fps = report["quantities"]["fps"]["quantiles"]
+    if fps and fps["q95"] > 1.5 * fps["q05"]:
+        found.append(
+            f"frame rates differ widely ({fps['q05']:.3g} to {fps['q95']:.3g} fps between the 5 % and 95 % quantiles): "
+            "a clip of so many frames covers different times"
+        )
+    noted = sum(kind["count"] for kind in report["notes"])
+    if noted > 0.01 * videos["stored"]:
+        found.append(
+            f"{noted} stored videos ({noted / videos['stored']:.1%}) come from damaged sources, see the notes"
+        )
+    return found
+
+
+def _unfinished(progress: dict[str, Any], videos: dict[str, int]) -> list[str]:
+    done, shards = progress["shards_done"], progress["shards"]
+    present = videos["nominal"] - videos["missing"]
+    found = [
+        f"not published: {done} of {shards} shards are done, {present - videos['pending']} of {present} videos; "
+        + (
+            "the same preprocess command continues"
+            if done < shards
+            else "the same preprocess command publishes it, or says why not (too many rejected, --max-rejected)"
+        )
+    ]
+    return found + [f"a record cannot be used: {text}" for text in progress["unreadable_records"]]
+
+
+def _balance(report: dict[str, Any], statistics: Statistics, split: str) -> list[str]:
+    """Classes of a split without a stored video, and how uneven the others are."""
+    labelled = statistics.labelled[statistics.splits.index(split)]
+    stored, pending = labelled[:, STORED], labelled[:, STATUSES.index("pending")]
+    found = []
+    empty = np.flatnonzero((labelled.sum(axis=1) > 0) & (stored + pending == 0))
+    if empty.size:
+        found.append(
+            f"{split}: {empty.size} of {len(stored)} classes have no stored video: {_named(report, empty)}"
+        )
+    some = stored[stored > 0]
+    if split.startswith("train") and some.size > 1 and some.max() > 10 * some.min():
+        largest = int(stored.argmax())
+        found.append(
+            f"{split}: the classes are uneven, from {some.min()} to {some.max()} stored videos; always answering "
+            f"{report['classes'][largest]['name']!r} is right for {some.max() / some.sum():.1%} of it"
+        )
+    return found
+
+
+def _named(report: dict[str, Any], classes: np.ndarray) -> str:
+    names = [report["classes"][int(number)]["name"] for number in classes[:_MOST_NAMED]]
+    return ", ".join(names) + (", ..." if len(classes) > _MOST_NAMED else "")
+
+
+def _numbered(names: list[str]) -> list[tuple[str, int]]:
+    return [(name, number) for number, name in enumerate(names)]
+
+
+def _counts(line: np.ndarray) -> dict[str, int]:
+    return {
+        "nominal": int(line.sum()),
+        **{status: int(n) for status, n in zip(STATUSES, line, strict=True)},
+    }
+
+
+def _class(s: Statistics, number: int) -> dict[str, Any]:
+    return {
+        "index": number,
+        "name": s.classes[number],
+        **_counts(s.labelled[-1, number]),
+        "hours": round(float(s.hours[number]), 6),
+        "splits": {
+            name: [int(s.labelled[i, number, STORED]), int(s.labelled[i, number].sum())]
+            for name, i in sorted(_numbered(s.splits))
+        },
+    }
+
+
+def _quantity(s: Statistics, name: str) -> dict[str, Any]:
+    values = s.quantity(name)
+    return {"quantiles": quantiles(values), "histogram": histogram(values)}
+
+
+def _kinds(kinds: Kinds) -> list[dict[str, Any]]:
+    """The commonest kinds of reasons with examples; the rest as one line."""
+    listed = kinds.counts.most_common(_MOST_REASONS)
+    result = [
+        {
+            "kind": kind,
+            "count": count,
+            "examples": [{"id": id, "text": text} for id, text in kinds.examples[kind]],
+        }
+        for kind, count in listed
+    ]
+    rest = kinds.counts.total() - sum(count for _, count in listed)
+    if rest:
+        result.append({"kind": "other reasons", "count": rest, "examples": []})
+    return result
+
+
+def _shards(shards: list[dict[str, Any]]) -> dict[str, Any]:
+    rows = np.array([shard["rows"] for shard in shards], float)
+    size = np.array([shard["bytes"] for shard in shards], float)
+    return {
+        "count": len(shards),
+        "rows": quantiles(rows),
+        "bytes": quantiles(size),
+        "histogram": histogram(size),
+    }

@@ -1,0 +1,167 @@
+"""Where the rows of an inspected dataset come from: its manifest, or plan and records while it is being made.
+
+Both give the same: manifest rows in tables of some thousand, in manifest order, so that memory does not grow with the
+dataset. A video of a shard that is not done yet has the status `pending`. Both are small once they are pickled: a task
+that verifies a shard reads the rows of that shard itself.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from actionlib import dataset, shards, storage
+from actionlib.dataset import Dataset
+from actionlib.errors import LocationError, ShardError
+from actionlib.samples import VideoRow
+from pipelines import manifest, plan
+from pipelines.plan import Plan
+
+_READERS = 16  # records asked for at a time
+
+
+class Source(Protocol):
+    """A dataset to look into.
+
+    Attributes:
+        data: for reading videos; its document has what is known of name, classes and storage.
+        shards: what is known of each finished shard (`path`, `rows`, `bytes`, `sha256`), after `batches` was read.
+        progress: None for a published dataset, else how far it is, after `batches` was read.
+    """
+
+    data: Dataset
+    shards: list[dict[str, Any]]
+    progress: dict[str, Any] | None
+
+    def batches(self) -> Iterator[pa.Table]:
+        """All rows, columns as in `dataset.MANIFEST`."""
+        ...
+
+    def rows_of(self, number: int) -> list[dict[str, Any]]:
+        """The rows stored in `shards[number]`, in its order; after `batches` was read, here or where it was pickled."""
+        ...
+
+
+def find(uri: str) -> Source:
+    """The dataset at `uri`, finished or not.
+
+    Raises:
+        LocationError: neither is there.
+        ShardError: what is there is damaged.
+    """
+    uri = storage.check_uri(uri, "--data")
+    storage.check_readable(uri, "--data")
+    if storage.exists(storage.join(uri, dataset.DATASET)):
+        return Finished(Dataset.open_document(uri))
+    planned = plan.load(uri)
+    if planned is None:
+        raise LocationError(
+            f"--data {uri}: no dataset is there, neither finished ({dataset.DATASET}) nor begun (_plan.json); give the "
+            "--output of a preprocess job"
+        )
+    return Unfinished(planned)
+
+
+class Finished:
+    """A published dataset: rows from its manifest, which is copied to the local disk once and checked."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+        self.shards: list[dict[str, Any]] = data.document["shards"]
+        self.progress: dict[str, Any] | None = None
+        self._groups: list[tuple[int, ...]] = []  # row groups of the manifest by shard
+
+    def batches(self) -> Iterator[pa.Table]:
+        entry = self.data.document["manifest"]
+        where = storage.join(self.data.uri, entry["path"])
+        groups: dict[str, list[int]] = {shard["path"]: [] for shard in self.shards}
+        with tempfile.TemporaryDirectory(prefix="actionlib-inspect-") as folder:
+            local = Path(folder, "manifest.parquet")
+            try:
+                storage.download(where, local)
+            except FileNotFoundError as error:
+                raise ShardError(
+                    f"{where}: the manifest is gone; restore it from an older version"
+                ) from error
+            if storage.sha256_file(local) != entry["sha256"]:
+                raise ShardError(
+                    f"{where}: the manifest is not the one {dataset.DATASET} names; restore it from an older version"
+                )
+            with pq.ParquetFile(local) as file:
+                shards.refuse_foreign_columns(file.schema_arrow, dataset.MANIFEST, where)
+                for number in range(file.num_row_groups):
+                    table = file.read_row_group(number, use_threads=False)
+                    for path in pc.unique(table.column("shard").drop_null()).to_pylist():
+                        groups.setdefault(str(path), []).append(number)
+                    yield table
+        self._groups = [tuple(groups[shard["path"]]) for shard in self.shards]
+
+    def rows_of(self, number: int) -> list[dict[str, Any]]:
+        filesystem, root = storage.arrow_filesystem(self.data.uri)
+        where = storage.join(root, self.data.document["manifest"]["path"])
+        with pq.ParquetFile(where, filesystem=filesystem) as file:
+            table = file.read_row_groups(list(self._groups[number]), use_threads=False)
+        is_in = pc.equal(table.column("shard"), pa.scalar(self.shards[number]["path"]))
+        rows: list[dict[str, Any]] = table.filter(is_in).sort_by("shard_row").to_pylist()
+        return rows
+
+
+class Unfinished:
+    """A dataset being made, or one that was stopped: rows from the plan and the records of the finished shards."""
+
+    def __init__(self, planned: Plan) -> None:
+        self.planned = planned
+        document = {key: planned.settings[key] for key in ("name", "resize", "encoding", "encoder", "ffmpeg")}
+        self.data = Dataset(planned.output, {**document, "classes": planned.classes, "shards": []}, "")
+        self.shards: list[dict[str, Any]] = []
+        self.progress: dict[str, Any] | None = {}
+        self._numbers: list[int] = []  # of `shards` in the plan
+
+    def batches(self) -> Iterator[pa.Table]:
+        done = storage.listing(storage.join(self.planned.output, "_shards"))
+        unreadable: list[str] = []
+        finished = 0
+
+        def outcome(pair: tuple[int, list[VideoRow]]) -> dict[str, Any] | None:
+            if self.planned.record(pair[0]).rsplit("/", 1)[1] not in done:
+                return None
+            try:
+                return manifest.read_record(self.planned, *pair)
+            except ShardError as error:
+                unreadable.append(str(error))
+                return None
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            for group in self.planned.groups():
+                rows: list[dict[str, Any]] = []
+                for (number, planned), record in zip(group, pool.map(outcome, group), strict=True):
+                    if record is None:
+                        rows += [{**asdict(row), "status": "pending"} for row in planned]
+                        continue
+                    finished += 1
+                    rows += record["rows"]
+                    if record["shard"]:
+                        self.shards.append(record["shard"])
+                        self._numbers.append(number)
+                yield pa.Table.from_pylist(rows, schema=dataset.MANIFEST)
+        for unplanned in self.planned.unplanned():
+            missing = [{**asdict(row), "status": "missing", "reason": reason} for row, reason in unplanned]
+            yield pa.Table.from_pylist(missing, schema=dataset.MANIFEST)
+        self.progress = {
+            "shards_done": finished,
+            "shards": self.planned.shards,
+            "unreadable_records": sorted(unreadable),
+        }
+
+    def rows_of(self, number: int) -> list[dict[str, Any]]:
+        shard = self._numbers[number]
+        record = manifest.read_record(self.planned, shard, self.planned.shard_rows(shard))
+        return [row for row in record["rows"] if row["status"] == "stored"]
