@@ -60,6 +60,7 @@ MANIFEST = pa.schema(
         ("sar_den", pa.int64()),
         ("codec", pa.string()),
         ("header_frames", pa.int64()),
+        ("source_bytes", pa.int64()),
         ("source_sha256", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),

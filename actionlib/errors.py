@@ -43,6 +43,13 @@ class DecodeError(ActionlibError):
         return type(self), (self.stage, self.reason)  # survives the way through a worker process
 
 
+class SourceMissingError(ActionlibError):
+    """A source turned out not to be there when it was fetched. Becomes a manifest row, never the end of a job.
+
+    The message is its reason, one line for the manifest.
+    """
+
+
 class ShardError(ActionlibError):
     """A stored dataset is damaged or differs from what its manifest promises."""
 

@@ -18,6 +18,8 @@ import os
 import posixpath
 import shutil
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _KEPT = ".versions"
+_LISTERS = 16  # requests of one listing at a time
+_PAGE_KEYS = 1000  # in one answer; S3 gives no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,25 +212,97 @@ def listing(uri: str) -> dict[str, int]:
     Symbolic links that lead out of a local root are left out: a data set cannot reach beyond its folder.
     """
     if is_s3(uri):
-        root = uri[5:].rstrip("/") + "/"
-        found = _s3().find(uri, detail=True)
-        pairs = ((k[len(root) :], int(v["size"])) for k, v in found.items() if k.startswith(root))
-        return dict(sorted((name, size) for name, size in pairs if name and not name.endswith("/")))
-    root_path = Path(uri).resolve()
-    pairs_local = []
-    for folder, folders, names in os.walk(root_path, followlinks=True):
-        here = Path(folder).resolve()
-        folders[:] = [
-            f for f in folders if f != _KEPT and not here.is_relative_to((here / f).resolve())
-        ]  # no loops
-        if not here.is_relative_to(root_path):
-            folders.clear()
-            continue
-        for name in names:
-            path = Path(folder, name)
-            if path.resolve().is_relative_to(root_path) and path.is_file():
-                pairs_local.append((path.relative_to(root_path).as_posix(), path.stat().st_size))
-    return dict(sorted(pairs_local))
+        bucket, key = _split(uri.rstrip("/") + "/")
+        return dict(sorted(_s3_listing(bucket, key)))
+    return dict(sorted(_local_listing(Path(uri).resolve())))
+
+
+def _local_listing(root: Path) -> Iterator[tuple[str, int]]:
+    """Path below `root` and size of every file. Only links are resolved, which costs several times a file's stat."""
+    folders: list[tuple[str, str, tuple[Path, ...]]] = [(str(root), "", ())] if root.is_dir() else []
+    while folders:
+        folder, prefix, through = folders.pop()
+        with _opened(folder) as entries:
+            for entry in entries:
+                trail = through
+                if entry.is_symlink():
+                    target, here = (Path(os.path.realpath(place)) for place in (entry.path, folder))
+                    trail = (*through, here)  # a link to a folder that we are in would be followed for ever
+                    is_circle = any(place.is_relative_to(target) for place in trail)
+                    if is_circle or not target.exists() or not target.is_relative_to(root):
+                        continue
+                if entry.is_dir():
+                    if entry.name != _KEPT:
+                        folders.append((entry.path, f"{prefix}{entry.name}/", trail))
+                elif entry.is_file():
+                    yield prefix + entry.name, entry.stat().st_size
+
+
+def _opened(folder: str) -> Any:
+    try:
+        return os.scandir(folder)
+    except PermissionError as error:
+        raise LocationError(
+            f"{folder}: cannot be read ({error.strerror}); its files would be missing"
+        ) from error
+
+
+def _s3_listing(bucket: str, root: str) -> Iterator[tuple[str, int]]:
+    """Key below `root` and size of every object.
+
+    A request lists at most 1,000 keys, one after another. So folders are opened until there are some for every
+    thread, and are then listed side by side; a single folder with a million files takes its 1,000 requests.
+    """
+    prefixes = [root]
+    with ThreadPoolExecutor(_LISTERS) as pool:
+        while prefixes and len(prefixes) < _LISTERS:
+            opened, prefixes = pool.map(functools.partial(_s3_pages, bucket, delimiter="/"), prefixes), []
+            for files, folders in opened:
+                yield from ((key[len(root) :], size) for key, size in files)
+                prefixes += folders
+        for files, _ in pool.map(functools.partial(_s3_pages, bucket, delimiter=""), prefixes):
+            yield from ((key[len(root) :], size) for key, size in files)
+
+
+def _s3_pages(bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[str, int]], list[str]]:
+    """Objects whose key begins with `prefix` and, given a delimiter, the folders that hold the others."""
+    files: list[tuple[str, int]] = []
+    folders: list[str] = []
+    page = {"Delimiter": delimiter} if delimiter else {}
+    while True:
+        try:
+            reply = _s3().call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE_KEYS, **page)
+        except FileNotFoundError:
+            return files, folders  # no such bucket
+        objects = reply.get("Contents", [])
+        files += [(item["Key"], int(item["Size"])) for item in objects if not item["Key"].endswith("/")]
+        folders += [item["Prefix"] for item in reply.get("CommonPrefixes", [])]
+        if not reply.get("IsTruncated"):
+            return files, folders
+        page["ContinuationToken"] = reply["NextContinuationToken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What an S3 object is: `tag` changes with its content; `md5` is of its bytes, None where S3 does not tell."""
+
+    size_bytes: int
+    tag: str
+    md5: str | None
+
+
+def head(uri: str) -> Head:
+    """Size and tag of an object on S3. Raises FileNotFoundError.
+
+    The tag of an object that was stored in one piece is the MD5 of its bytes, unless it is encrypted with keys other
+    than S3's own (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
+    """
+    bucket, key = _split(uri)
+    reply = _s3().call_s3("head_object", Bucket=bucket, Key=key)
+    tag = str(reply["ETag"])
+    plain = reply.get("ServerSideEncryption") in (None, "AES256") and "SSECustomerAlgorithm" not in reply
+    md5 = tag.strip('"') if plain and "-" not in tag else None
+    return Head(int(reply["ContentLength"]), tag, md5)
 
 
 def delete(uri: str) -> None:

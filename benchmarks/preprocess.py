@@ -103,8 +103,8 @@ def ours(config: Config, source: Path, output: Path) -> tuple[float, float, int]
     planned = prepare.check_and_plan(settings, lambda listing: labels.folder(listing()))
     stamps = output / "stamps"
     stamps.mkdir()
-    with shard_progress.shown("benchmark", planned.present) as monitor:
-        stage = functools.partial(timed_stage, planned=planned, monitor=monitor, stamps=stamps)
+    with shard_progress.shown("benchmark", planned.present) as progress:
+        stage = functools.partial(timed_stage, planned=planned, monitor=progress.monitor, stamps=stamps)
         list(prepare.run_shards(stage, list(range(planned.shards)), config.workers))
         manifest.publish(planned, 0.0)
         ended = time.time()

@@ -61,6 +61,11 @@ def is_local() -> bool:
     return not os.environ.get("RAY_ADDRESS")
 
 
+def cores() -> int:
+    """CPU cores of the cluster now; one that grows by itself may get more."""
+    return int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+
+
 def beside_driver() -> NodeAffinitySchedulingStrategy:
     """Where an actor goes that the driver talks to: its own node, which lives as long as the job does."""
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

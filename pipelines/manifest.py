@@ -114,7 +114,7 @@ def _outcomes(plan: Plan, outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
             for record in records:
                 block += record["rows"]
                 if record["shard"]:
-                    outcome.shards.append(record["shard"])
+                    outcome.shards.append({**record["shard"], **_statistics(record["rows"])})
             yield block
     for unplanned in plan.unplanned():
         yield [_missing(row, reason) for row, reason in unplanned]
@@ -149,6 +149,18 @@ def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, An
             "command again"
         )
     return record
+
+
+def _statistics(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a reader wants to know of a shard before opening it: how much of its stored videos, how many others."""
+    stored = [row for row in rows if row["status"] == "stored"]
+    seconds = sum(row["frames"] * row["fps_den"] / row["fps_num"] for row in stored)
+    return {
+        "frames": sum(row["frames"] for row in stored),
+        "seconds": round(seconds, 3),
+        "source_bytes": sum(row["source_bytes"] for row in stored),
+        "rejected": sum(row["status"] == "rejected" for row in rows),
+    }
 
 
 def _missing(row: VideoRow, reason: str) -> dict[str, Any]:

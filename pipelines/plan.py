@@ -113,9 +113,19 @@ class Plan:
 
     def shard_sizes(self) -> npt.NDArray[np.int64]:
         """Videos in each shard, int64 (shards,)."""
+        return np.bincount(self._planned("shard"), minlength=self.shards)
+
+    def source_sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of the source of every planned video, in manifest order, int64 (present,)."""
+        return self._planned("source_bytes")
+
+    def _planned(self, column: str) -> npt.NDArray[np.int64]:
+        """One column of the videos that have a shard."""
         filesystem, root = storage.arrow_filesystem(self.output)
-        table = pq.read_table(storage.join(root, self.table), filesystem=filesystem, columns=["shard"])
-        return np.bincount(table.column("shard").drop_null().to_numpy(), minlength=self.shards)
+        where = storage.join(root, self.table)
+        table = pq.read_table(where, filesystem=filesystem, columns=["shard", "source_bytes"])
+        planned = table.filter(table.column("shard").is_valid())
+        return planned.column(column).to_numpy().astype(np.int64)
 
     def groups(self) -> Iterator[list[tuple[int, list[VideoRow]]]]:
         """The shards with their videos, in manifest order, some at a time. Raises ShardError as `_checked` does."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import shlex
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -25,15 +26,15 @@ from ray.util.annotations import RayDeprecationWarning
 from actionlib import dataset, storage, transcode
 from actionlib.errors import ActionlibError, InputError
 from actionlib.samples import Annotations
-from pipelines import cluster, manifest, plan, shard_progress
+from pipelines import cluster, estimate, manifest, plan, shard_progress
 from pipelines.plan import Plan, Settings
-from pipelines.shard_task import make_shard
+from pipelines.shard_task import Counts, make_shard
 
 Listing = Callable[[], Mapping[str, int]]
 
-# Reserved per task, so that Ray starts no more tasks than a node has memory for; a 20 s 1080p source took 290 MB,
-# worker and its child processes together.
-_TASK_MEMORY_BYTES = 512 << 20
+# Of a task. Memory is reserved, so that Ray starts no more tasks than a node has memory for; a 20 s 1080p source took
+# 290 MB, worker and its child processes together.
+_TASK_CPUS, _TASK_MEMORY_BYTES = 1, 512 << 20
 # Ray Data's own default is for ever, which turns a video that kills its worker into a hang.
 _TASK_RETRIES = 3
 _REASONS = 10  # lines of the table
@@ -65,6 +66,8 @@ class PrepareConfig:
     """Fail, and publish nothing, if a larger share of the videos that are present cannot be stored."""
     workers: int | None = None
     """CPU cores to use (default: all of the machine or cluster)."""
+    plan_only: bool = False
+    """Print what the run would do and cost, from a few videos done for a trial, and stop; --output stays as it is."""
 
     def __post_init__(self) -> None:
         for flag in ("limit", "shard_mib", "shard_videos", "workers"):
@@ -75,8 +78,10 @@ class PrepareConfig:
             raise InputError(f"--max-rejected {self.max_rejected}: it is a share from 0 to 1")
 
 
-def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> str:
-    """Preprocess, or continue, or find all done; prints progress and a table. Returns the dataset's version.
+def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> str | None:
+    """Preprocess, or continue, or find all done; prints the plan, progress and a table.
+
+    Returns the dataset's version, None after `--plan-only`.
 
     Args:
         annotate: reads the annotation files. Its argument lists the source, for annotations that depend on it.
@@ -85,20 +90,39 @@ def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -
         InputError: settings, annotations or locations are wrong; nothing was started.
         ActionlibError: too much was rejected, or a shard could not be made.
     """
+    if config.plan_only:
+        only_plan(config, annotate)
+        return None
     planned = check_and_plan(config, annotate)
+    throughput = ""
     if manifest.published(planned):
         print(f"{planned.output}: already done, nothing was changed")
     else:
-        make_shards(planned, config)
+        throughput = make_shards(planned, config)
         manifest.publish(planned, config.max_rejected)
     found = manifest.published(planned)
     assert found is not None
-    print(summary(planned.output, *found))
+    print(summary(planned.output, *found, throughput))
     return found[1]
 
 
-def check_and_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> Plan:
-    """Check everything that can be checked before a worker starts, and make or find the plan."""
+def only_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> None:
+    """`--plan-only`: print the plan of `--output`, or the one it would get, with a sample of any set."""
+    with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
+        planned = check_and_plan(config, annotate, folder)
+        pending = pending_shards(planned)
+        show_plan(planned, config, pending, min(estimate.MOST, planned.present) if pending else 0)
+    print(f"--plan-only: {config.output} was not touched; the same command without it does the work")
+
+
+def check_and_plan(
+    config: PrepareConfig, annotate: Callable[[Listing], Annotations], trial: str | None = None
+) -> Plan:
+    """Check everything that can be checked before a worker starts, and make or find the plan.
+
+    Args:
+        trial: a folder that takes a new plan in place of `--output`, which is not written to then.
+    """
     source = storage.check_uri(config.source, "--source")
     output = storage.check_uri(config.output, "--output")
     if (output + "/").startswith(source + "/"):
@@ -128,40 +152,65 @@ def check_and_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotati
             raise InputError(
                 f"--output {output} holds a dataset that was made elsewhere; choose another --output"
             )
-        storage.check_writable(output, "--output")
-        stored = plan.make(output, settings, annotations, listing())
+        if trial is None:
+            storage.check_writable(output, "--output")
+        stored = plan.make(trial or output, settings, annotations, listing())
     plan.check_same(stored, settings, annotations)
     return stored
 
 
-def make_shards(planned: Plan, config: PrepareConfig) -> None:
-    """Make every shard that has no record yet, on all of the cluster.
+def pending_shards(planned: Plan) -> list[int]:
+    """The shards that have no record yet."""
+    records = storage.listing(storage.join(planned.output, "_shards"))
+    return [n for n in range(planned.shards) if planned.record(n).rsplit("/", 1)[1] not in records]
+
+
+def make_shards(planned: Plan, config: PrepareConfig) -> str:
+    """Make every shard that has no record yet, on all of the cluster. Returns a line about the throughput.
 
     Raises:
         ActionlibError: a shard could not be made, or too many videos were rejected to go on.
     """
-    records = storage.listing(storage.join(planned.output, "_shards"))
-    pending = [n for n in range(planned.shards) if planned.record(n).rsplit("/", 1)[1] not in records]
-    print(
-        f"{config.name}: {planned.present} of {planned.rows} videos are there, in {planned.shards} shards; "
-        f"{planned.shards - len(pending)} shards are done",
-        flush=True,
-    )
-    if not pending:
-        return
+    pending = pending_shards(planned)
+    throughput = ""
+    if pending:
+        show_plan(planned, config, pending)
+        counts = Counts()
+        with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as progress:
+            stage = functools.partial(shard_stage, planned=planned, monitor=progress.monitor)
+            for made in run_shards(stage, pending, config.workers):
+                counts.include(made)
+                manifest.check_share(planned, counts.rejections, config.max_rejected)
+            throughput = progress.throughput(counts)
+    estimate.forget(planned)
+    return throughput
+
+
+def show_plan(planned: Plan, config: PrepareConfig, pending: list[int], sample: int | None = None) -> None:
+    """Print what is left to do and, from a few videos done for a trial, what it will cost.
+
+    Args:
+        sample: how many videos to try; by default as many as are worth it, and they are kept for the next run.
+    """
     cluster.connect(config.workers)
-    rejections: Counter[str] = Counter()
-    with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as monitor:
-        stage = functools.partial(shard_stage, planned=planned, monitor=monitor)
-        for reasons in run_shards(stage, pending, config.workers):
-            rejections.update(reasons)
-            manifest.check_share(planned, rejections, config.max_rejected)
+    trials = estimate.kept(planned)
+    size = estimate.sample_size(planned, pending) if sample is None else sample
+    if size and not trials:
+        print(f"{config.name}: trying {size} videos", flush=True)
+        try:
+            trials = estimate.take(planned, size, num_cpus=_TASK_CPUS, memory=_TASK_MEMORY_BYTES)
+        except ray.exceptions.RayError as error:
+            raise _cause(error) from error
+        if sample is None:
+            estimate.keep(planned, trials)
+    cores = config.workers or cluster.cores()
+    print("\n".join(estimate.lines(planned, pending, trials, cores, _TASK_MEMORY_BYTES)), flush=True)
 
 
 def run_shards(
     stage: Callable[[dict[str, Any]], dict[str, Any]], pending: list[int], workers: int | None
-) -> Iterator[dict[str, int]]:
-    """Run `stage` once for each pending shard, in any order; yields its rejections by reason."""
+) -> Iterator[Counts]:
+    """Run `stage` once for each pending shard, in any order; yields what each came to."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # ours counts videos
     context.raise_original_map_exception = True
@@ -175,24 +224,25 @@ def run_shards(
         results = shards.map(
             stage,
             compute=ray.data.TaskPoolStrategy(size=workers),
-            num_cpus=1,
+            num_cpus=_TASK_CPUS,
             memory=_TASK_MEMORY_BYTES,
             max_retries=_TASK_RETRIES,
         )
     try:
         for result in results.iter_rows():
-            yield json.loads(result["rejections"])
+            counts = json.loads(result["counts"])
+            yield Counts(**{**counts, "rejections": Counter(counts["rejections"])})
     except ray.exceptions.RayError as error:
         raise _cause(error) from error
 
 
 def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any) -> dict[str, Any]:
-    """The one stage: a shard number becomes a stored shard; out comes how many videos were rejected, by reason."""
+    """The one stage: a shard number becomes a stored shard; out comes what it came to, a few hundred bytes."""
     shard = int(row["item"])
     report = shard_progress.Reporter(monitor, shard)
     counts = make_shard(planned, shard, report)
     report(counts, last=True)
-    return {"shard": shard, "rejections": json.dumps(counts.rejections)}
+    return {"shard": shard, "counts": json.dumps(vars(counts))}
 
 
 def _cause(error: ray.exceptions.RayError) -> Exception:
@@ -212,18 +262,29 @@ def _cause(error: ray.exceptions.RayError) -> Exception:
     )
 
 
-def summary(output: str, document: dict[str, Any], version: str) -> str:
-    """The table at the end: counts of every split, the commonest rejections, where it is and how to look at it."""
+def summary(output: str, document: dict[str, Any], version: str, throughput: str) -> str:
+    """The table at the end: counts of every split, the commonest rejections, what this run did, where it all is."""
     lines = [f"{'split':<12}{'stored':>9}{'rejected':>10}{'missing':>9}{'of nominal':>12}"]
     for split, n in [*document["splits"].items(), ("all videos", document["videos"])]:
         lines.append(f"{split:<12}{n['stored']:>9}{n['rejected']:>10}{n['missing']:>9}{n['nominal']:>12}")
     rejections = sorted(document["rejections"], reverse=True)[:_REASONS]
     lines += [f"rejected {count:>6}  {reason}" for count, reason in rejections]
+    if len(document["rejections"]) > _REASONS:
+        others = sum(count for count, _ in document["rejections"]) - sum(count for count, _ in rejections)
+        lines.append(f"rejected {others:>6}  for {len(document['rejections']) - _REASONS} other reasons")
     lines += [f"adjusted {count:>6}  {rule}" for count, rule in document["adjusted"]]
-    size = sum(shard["bytes"] for shard in document["shards"])
+    if throughput:
+        lines.append(f"this run {throughput}")
+    total = {
+        key: sum(shard[key] for shard in document["shards"])
+        for key in ("bytes", "frames", "seconds", "source_bytes")
+    }
     lines += [
         f"dataset {document['name']} {version}: {output}",
-        f"        {len(document['shards'])} shards, {size / 1e6:.1f} MB, {document['resize']} {document['encoding']}",
+        f"        {len(document['shards'])} shards, {document['resize']} {document['encoding']}: "
+        f"{estimate.size_text(total['bytes'])} of {estimate.size_text(total['source_bytes'])} source videos, "
+        f"{total['frames']} frames, {total['seconds'] / 3600:.2f} hours",
+        f"rows    {storage.join(output, document['manifest']['path'])}: status, stage and reason of every video",
         f"look    python jobs/inspect.py {shlex.quote(output)} --output report",
     ]
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,25 @@ import ray
 from tqdm import tqdm
 
 from pipelines import cluster
+
+
+class Recent:
+    """Rates of counters over about the last minute: a cluster grows and shrinks while a run lasts for days."""
+
+    def __init__(self, window_s: float = 60) -> None:
+        self._window_s = window_s
+        self._marks: deque[tuple[float, tuple[float, ...]]] = deque()
+
+    def rates(self, now: float, *counters: float) -> tuple[float, ...]:
+        """What each counter gained a second, given its value `now` (seconds of a clock that never goes back).
+
+        The first call starts the clock: its rates are 0.
+        """
+        self._marks.append((now, counters))
+        while len(self._marks) > 2 and now - self._marks[1][0] >= self._window_s:
+            self._marks.popleft()
+        then, before = self._marks[0]
+        return tuple((new - old) / max(now - then, 1e-9) for new, old in zip(counters, before, strict=True))
 
 
 class Ticker:
@@ -26,7 +46,9 @@ class Ticker:
         self.show = show
         self.every_s = every_s
         self.done = 0
-        self.started = self.shown = time.monotonic()
+        self.shown = time.monotonic()
+        self.recent = Recent()
+        self.recent.rates(self.shown, 0)
         self.bar = tqdm(total=total, desc=what, unit="") if sys.stderr.isatty() else None
 
     def advance(self, count: int, detail: str = "") -> None:
@@ -40,7 +62,7 @@ class Ticker:
         now = time.monotonic()
         if now - self.shown >= self.every_s or self.done >= self.total:
             self.shown = now
-            rate = self.done / max(now - self.started, 1e-9)
+            (rate,) = self.recent.rates(now, self.done)
             left_s = (self.total - self.done) / rate if rate else float("inf")
             text = f"{self.what}: {self.done}/{self.total}  {rate:.1f}/s  {left_s / 60:.1f} min left"
             self.show(f"{text}  {detail}".rstrip())

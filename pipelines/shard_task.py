@@ -31,18 +31,44 @@ _SCRATCH = "actionlib-shard-"
 
 @dataclass
 class Counts:
-    """What a shard came to so far."""
+    """What a shard, or several, came to so far.
+
+    Attributes:
+        bytes_in: size of the sources of the stored videos. bytes_out: size of the stored videos.
+        rejections: videos by "stage: reason".
+    """
 
     stored: int = 0
-    bytes: int = 0
-    rejections: Counter[str] = field(default_factory=Counter)  # by "stage: reason"
+    missing: int = 0
+    frames: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    rejections: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def done(self) -> int:
+        return self.stored + self.missing + self.rejections.total()
 
     def add(self, result: dict[str, Any]) -> None:
+        """Count one manifest row."""
         if result["status"] == "stored":
             self.stored += 1
-            self.bytes += result["bytes"]
+            self.frames += result["frames"]
+            self.bytes_in += result["source_bytes"]
+            self.bytes_out += result["bytes"]
+        elif result["status"] == "missing":
+            self.missing += 1
         else:
             self.rejections[f"{result['stage']}: {result['reason']}"] += 1
+
+    def include(self, other: Counts) -> None:
+        """Add what another shard came to."""
+        self.stored += other.stored
+        self.missing += other.missing
+        self.frames += other.frames
+        self.bytes_in += other.bytes_in
+        self.bytes_out += other.bytes_out
+        self.rejections.update(other.rejections)
 
 
 def make_shard(plan: Plan, shard: int, report: Callable[[Counts], None] = lambda counts: None) -> Counts:
@@ -56,19 +82,33 @@ def make_shard(plan: Plan, shard: int, report: Callable[[Counts], None] = lambda
     rows = plan.shard_rows(shard)
     path = plan.shard_path(shard, [row.id for row in rows])
     counts = Counts()
+    results = []
     with _scratch_folder() as folder:
         local = folder / "shard.parquet"
-        results = []
         with ShardWriter(local, plan.settings["encoding"]) as writer:
-            for row in rows:
-                results.append(_store(plan, row, path, writer, folder))
-                counts.add(results[-1])
+            for result in _outcomes(plan, rows, path, writer, folder):
+                results.append(result)
+                counts.add(result)
                 report(counts)
             finished = writer.finish(path)
         if finished.rows:
             storage.upload(local, storage.join(plan.output, path))
     _write_record(plan, shard, finished if finished.rows else None, results)
     return counts
+
+
+def try_video(plan: Plan, row: VideoRow) -> dict[str, Any]:
+    """The manifest row that a video would get; what is stored is thrown away. Raises as `make_shard` does."""
+    with _scratch_folder() as folder, ShardWriter(folder / "trial", plan.settings["encoding"]) as writer:
+        return next(_outcomes(plan, [row], "trial", writer, folder))
+
+
+def _outcomes(
+    plan: Plan, rows: list[VideoRow], path: str, writer: ShardWriter, folder: Path
+) -> Iterator[dict[str, Any]]:
+    """Append the videos one by one; yields the manifest row of each."""
+    for row in rows:
+        yield _store(plan, row, path, writer, folder)
 
 
 def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Path) -> dict[str, Any]:
@@ -83,7 +123,7 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "end_s": row.end_s,
     }
     try:
-        done = _transcode(plan, row, folder)
+        done, source_bytes = _transcode(plan, row, folder)
     except DecodeError as error:
         return {**common, "status": "rejected", "stage": error.stage, "reason": error.reason}
     video, info = done.video, done.info
@@ -101,6 +141,7 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "sar_den": info.sample_aspect_ratio.denominator,
         "codec": info.codec,
         "header_frames": info.header_frames,
+        "source_bytes": source_bytes,
         "source_sha256": done.source_sha256,
         "width": video.width,
         "height": video.height,
@@ -111,11 +152,12 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
     }
 
 
-def _transcode(plan: Plan, row: VideoRow, folder: Path) -> Transcoded:
-    """Fetch and transcode; what either leaves on the disk is gone afterwards."""
+def _transcode(plan: Plan, row: VideoRow, folder: Path) -> tuple[Transcoded, int]:
+    """Fetch and transcode; what either leaves on the disk is gone afterwards. Returns the source's bytes as well."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        return transcode.transcode(
-            _fetch(storage.join(plan.settings["source"], row.path), Path(work)),
+        source = _fetch(storage.join(plan.settings["source"], row.path), Path(work))
+        done = transcode.transcode(
+            source,
             resize=plan.settings["resize"],
             encoding=plan.settings["encoding"],
             start_s=row.start_s,
@@ -123,6 +165,7 @@ def _transcode(plan: Plan, row: VideoRow, folder: Path) -> Transcoded:
             limits=transcode.Limits(**plan.settings["limits"]),
             workdir=Path(work),
         )
+        return done, source.stat().st_size
 
 
 def _fetch(source: str, work: Path) -> Path:

@@ -63,7 +63,7 @@ def build(root: str, folder: Path, per_shard: int = 2, encoding: str = "h264") -
     pq.write_table(pa.Table.from_pylist(rows, schema=dataset.MANIFEST), folder / "manifest")
     storage.upload(folder / "manifest", storage.join(root, "manifest.parquet"))
     document = {
-        "schema_version": 2,
+        "schema_version": dataset.SCHEMA_VERSION,
         "name": "hand",
         "classes": ["walk", "run"],
         "resize": "short256",

@@ -98,3 +98,41 @@ def test_listing_does_not_follow_links_out_of_the_root(tmp_path: Path) -> None:
     (root / "inside").symlink_to(root / "real")
     (root / "real" / "loop").symlink_to(root)
     assert set(storage.listing(str(root))) == {"inside/a.mp4", "real/a.mp4"}
+
+
+def test_listing_ends_where_links_lead_in_circles(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.mp4").write_bytes(b"v")
+    (tmp_path / "a" / "to_b").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "to_a").symlink_to(tmp_path / "a")
+    (tmp_path / "b" / "itself").symlink_to(tmp_path / "b" / "itself")
+    assert set(storage.listing(str(tmp_path))) == {"a/a.mp4", "b/b.mp4", "a/to_b/b.mp4", "b/to_a/a.mp4"}
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 16])
+def test_listing_of_many_folders_and_pages(
+    bucket: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it is split up, and whatever has a name that begins alike."""
+    monkeypatch.setattr(storage, "_LISTERS", at_once)
+    monkeypatch.setattr(storage, "_PAGE_KEYS", 2)
+    names = ["x.mp4", "deep/er/still/y.mp4", *(f"{c}/{n}.mp4" for c in "abcd" for n in range(5)), "a-b/z.mp4"]
+    for number, name in enumerate(names):
+        storage.write(f"{bucket}/set/{name}", b"v" * number)
+    storage.write(f"{bucket}/set2/other.mp4", b"v")
+    storage.write(f"{bucket}/set/empty folder/", b"")
+    expected = dict(sorted((name, number) for number, name in enumerate(names)))
+    assert list(storage.listing(f"{bucket}/set").items()) == list(expected.items())
+    assert len(storage.listing(bucket)) == len(names) + 1
+    assert storage.listing("s3://no-such-bucket/x") == {}
+
+
+def test_head_tells_what_an_object_is(bucket: str) -> None:
+    storage.write(f"{bucket}/a", b"abc")
+    first = storage.head(f"{bucket}/a")
+    assert (first.size_bytes, first.md5) == (3, "900150983cd24fb0d6963f7d28e17f72")  # RFC 1321's own example
+    storage.write(f"{bucket}/a", b"abd")
+    assert storage.head(f"{bucket}/a").tag != first.tag
+    with pytest.raises(FileNotFoundError):
+        storage.head(f"{bucket}/b")
