@@ -70,7 +70,9 @@ def check_shard(
     path = entry["path"]
     damage = []
     if len(rows) != entry["rows"]:
-        damage.append(Damage(path, None, f"the manifest places {len(rows)} videos in it, not {entry['rows']}"))
+        damage.append(
+            Damage(path, None, f"the manifest places {len(rows)} videos in it, not {entry['rows']}")
+        )
     with _local(storage.join(uri, path)) as local:
         if local is None:
             return Checked(0, 0, 0, 0, (*damage, Damage(path, None, "it is missing")))

@@ -40,6 +40,13 @@ def config(data: Dataset, output: Path, **changes: Any) -> PrepareConfig:
     return PrepareConfig(**{"source": source, "output": str(output), "name": "patterns", **changes})
 
 
+def some_plan(output: Path, count: int) -> plan.Plan:
+    """Of `count` videos, each with its number as its size, ten a shard."""
+    rows = tuple(VideoRow(f"v{i}", f"v{i}.avi", (0,), ("train",)) for i in range(count))
+    chosen = plan.Settings("n", "/s", "short256", "h264", {}, "9", {}, (), None, 1, 10)
+    return plan.make(str(output), chosen, Annotations(rows, ("x",)), {f"v{i}.avi": i for i in range(count)})
+
+
 # --- estimates --------------------------------------------------------------------------------------------
 
 
@@ -75,11 +82,7 @@ def test_sizes_are_printed_with_three_digits() -> None:
 
 
 def test_the_sample_is_spread_over_the_shards_and_small_sets_have_none(tmp_path: Path) -> None:
-    rows = tuple(VideoRow(f"v{i}", f"v{i}.avi", (0,), ("train",)) for i in range(640))
-    chosen = plan.Settings("n", "/s", "short256", "h264", {}, "9", {}, (), None, 1, 10)
-    planned = plan.make(
-        str(tmp_path), chosen, Annotations(rows, ("x",)), {f"v{i}.avi": i for i in range(640)}
-    )
+    planned = some_plan(tmp_path, 640)
     spread = estimate._spread(planned, 16)
     assert len({row.id for row, _ in spread}) == 16
     assert all(size == int(row.id[1:]) for row, size in spread)
@@ -196,7 +199,7 @@ def test_a_shard_that_is_done_again_counts_once(small_dataset: Dataset) -> None:
 
 
 def test_a_damaged_sample_is_taken_again(tmp_path: Path) -> None:
-    planned = plan.Plan(str(tmp_path), {}, "", (), "", "", 0, 0, 0)
+    planned = some_plan(tmp_path, 3)
     assert estimate.kept(planned) == []
     trials = [Trial(1, 2, 0.5, None), Trial(1, 0, 0.1, "probe: text")]
     estimate.keep(planned, trials)
