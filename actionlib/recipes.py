@@ -162,6 +162,7 @@ class Recipe:
     epochs: int = 100
     dropout: float = 0.5
     label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.0  # of the loss of an auxiliary classifier, in networks that have one (TPN)
     grad_clip_norm: float | None = 40.0
     partial_bn: bool = False  # all batch norms but the first stay in evaluation mode
     frozen_bn: bool = False
@@ -174,6 +175,7 @@ class Recipe:
         _require(self.base_lr > 0 and self.epochs >= 1, "base_lr is above 0 and epochs at least 1")
         _require(0 <= self.flip_prob <= 1, f"flip_prob {self.flip_prob} is not a probability")
         _require(0 <= self.dropout < 1, f"dropout {self.dropout} is not in [0, 1)")
+        _require(self.auxiliary_weight >= 0, f"auxiliary_weight {self.auxiliary_weight} is below 0")
         _require(
             0 < self.crop_area[0] <= self.crop_area[1] <= 1,
             f"crop_area {self.crop_area} is not within (0, 1]",

@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from actionlib.errors import ActionlibError, RecipeError
 from actionlib.models.blocks import freeze_batch_norm
+from actionlib.objective import training_loss
 from actionlib.transforms import normalise
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ class TrainStep:
     """One optimisation step over a worker's share of a batch. The parts live as long as the training does.
 
     Args:
-        model: on its device; wrapped in DistributedDataParallel (with `broadcast_buffers=False`) where there
-            are several workers.
+        model: on its device, after `objective.freeze_unlearned`; wrapped in DistributedDataParallel (with
+            `broadcast_buffers=False`) where there are several workers.
         autocast_dtype: bfloat16 to compute in mixed precision, None for float32.
     """
 
@@ -155,7 +156,6 @@ class TrainStep:
         self.device = device
         self.autocast_dtype = autocast_dtype
         self.optimizer = make_optimizer(model, recipe)
-        self.loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if dist.is_initialized() else 0
 
@@ -225,9 +225,8 @@ class TrainStep:
         waits = isinstance(self.model, DistributedDataParallel) and not sync
         with self.model.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with self._autocast():
-                logits = self.model(self._input(clips))
-                loss = self.loss(logits.float(), labels)
-            (loss * scale).backward()
+                loss, logits = training_loss(self.model, self._input(clips), labels, self.recipe)
+            (loss * scale).backward()  # type: ignore[no-untyped-call]
         correct = (logits.detach().argmax(1) == labels).double().mean()
         return torch.stack([loss.detach().double(), correct])
 

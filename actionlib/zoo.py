@@ -14,7 +14,7 @@ from torch import nn
 from actionlib import weights
 from actionlib.errors import CheckpointError, RecipeError
 from actionlib.models.csn import in_form_of
-from actionlib.models.heads import HEAD
+from actionlib.models.heads import HEAD, of_classifier
 from actionlib.recipes import Protocol, Recipe
 from actionlib.zoo_table import CLASSES, ZOO, Entry, Modality, Published, Source
 
@@ -91,7 +91,7 @@ def _load_pretrained(model: nn.Module, given: Mapping[str, torch.Tensor]) -> Non
         CheckpointError: where they differ otherwise; it lists both sides.
     """
     own = model.state_dict()
-    if any(name in given and given[name].shape != own[name].shape for name in own if name.startswith(HEAD)):
+    if any(name in given and given[name].shape != own[name].shape for name in own if of_classifier(name)):
         left = load_backbone(model, given)
         _log.warning("the classifier is new; left out of the weights: %s", ", ".join(left))
         return
@@ -144,15 +144,15 @@ def entry_of(name: str) -> Entry:
 
 
 def load_backbone(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> list[str]:
-    """Load everything but the classifier, which keeps its fresh weights, and name the tensors that were left out.
+    """Load everything but the classifiers, which keep their fresh weights, and name the tensors that were left out.
 
     For starting from weights that were trained on other classes.
 
     Raises:
         CheckpointError: where the backbones differ by a key or a shape; it lists both sides.
     """
-    own = {k: v for k, v in model.state_dict().items() if not k.startswith(HEAD)}
-    given = {k: v for k, v in state_dict.items() if not k.startswith(HEAD)}
+    own = {k: v for k, v in model.state_dict().items() if not of_classifier(k)}
+    given = {k: v for k, v in state_dict.items() if not of_classifier(k)}
     check_same_tensors(own, given, "these weights do not fit this backbone")
     model.load_state_dict(given, strict=False)
     return sorted(set(state_dict) - set(given))

@@ -138,7 +138,7 @@ I3D_V1_DEEPMIND, I3D_V1_HASSONY2 = (partial(i3d_inception_v1, padding=p, window=
 I3D_TWO_STREAM, I3D_TWO_STREAM_DEEPMIND = (partial(two_stream, stream=s) for s in (I3D_V1_MMACTION, I3D_V1_DEEPMIND))
 # The names say frames x stride of the slow pathway; the clip is the fast one's: alpha times as many frames.
 SLOWFAST_R50_4X16 = partial(slowfast, depth=50, alpha=8)
-SLOWFAST_R50_4X16_BARE = partial(SLOWFAST_R50_4X16, lateral_norm=False)
+SLOWFAST_R50_4X16_BARE = partial(SLOWFAST_R50_4X16, lateral_norm=False, spare_lateral=True)
 SLOWFAST_R50_8X8 = partial(slowfast, depth=50, alpha=4, lateral_frames=7)
 SLOWFAST_R101_8X8 = partial(slowfast, depth=101, alpha=4)
 SLOWFAST_R101_50_50 = partial(SLOWFAST_R101_8X8, temporal_blocks=6)

@@ -17,6 +17,7 @@ from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.inflation import inflate
 from actionlib.models.recompute import recompute_blocks
+from actionlib.objective import freeze_unlearned
 from actionlib.recipes import Recipe, override, to_dict
 from actionlib.training import BatchPlan
 from actionlib.zoo import ModelInfo, create_model, load_backbone, load_exactly, model_info
@@ -183,8 +184,9 @@ def check_takes_rgb_videos(info: ModelInfo) -> None:
 
 
 def make_model(plan: Plan) -> nn.Module:
-    """The network that a worker trains, with random weights."""
+    """The network that a worker trains, with random weights; what does not learn is frozen."""
     model = create_model(plan.config.model, num_classes=len(plan.classes), dropout=plan.recipe.dropout)
+    freeze_unlearned(model, plan.recipe)
     if plan.config.recompute:
         recompute_blocks(model)
     return model

@@ -62,10 +62,6 @@ def from_upstream(
             problems.append(f"shape: {theirs} is {tuple(values[0].shape)}, ours {tuple(shape)} ({ours})")
         else:
             result[ours] = _to_ours(values[0], axes)
-    for name, size in _unused(key_map, wanted).items():
-        if name in state_dict and state_dict[name].shape != size:
-            problems.append(f"shape: {name} is {tuple(state_dict[name].shape)}, should be {size} (not used)")
-        used.add(name)
     problems += [
         f"unknown: {name} {tuple(value.shape)}"
         for name, value in state_dict.items()
@@ -87,8 +83,6 @@ def to_upstream(
 ) -> dict[str, torch.Tensor]:
     """The reverse of `from_upstream`: our tensors under the project's names, second names included.
 
-    Tensors that no score depends on and we do not keep, such as an auxiliary head, are zeros.
-
     Raises:
         RecipeError: for an unknown entry or a project that has no key map for it.
         CheckpointError: where `state_dict` is not one of this entry, listing both sides, or has values that the
@@ -109,7 +103,7 @@ def to_upstream(
     for ours, theirs in _names(wanted, key_map).items():
         tensor = _to_theirs(state_dict[ours], _axes(ours, key_map))
         result |= dict.fromkeys(_all_names(theirs, key_map), tensor)
-    return {**result, **{name: torch.zeros(shape) for name, shape in _unused(key_map, wanted).items()}}
+    return result
 
 
 def find_map(model: str, upstream: str) -> KeyMap:
@@ -148,12 +142,6 @@ def _tensors(model: str, classes: int) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         network = create_model(model, num_classes=classes)
     return dict(network.state_dict())
-
-
-def _unused(key_map: KeyMap, wanted: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of the project's tensors that no score depends on."""
-    classes = len(wanted[CLASSIFIER_BIAS])
-    return {name: tuple(size or classes for size in shape) for name, shape in key_map.unused}
 
 
 def _names(wanted: Mapping[str, torch.Tensor], key_map: KeyMap) -> dict[str, str]:

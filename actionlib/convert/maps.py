@@ -53,7 +53,6 @@ from actionlib.convert.rules_tempo import (
     GLUONCV_NECK,
     GLUONCV_SLOWFAST,
     MMACTION_SLOWFAST,
-    MMACTION_UNUSED_LATERAL,
     PYSLOWFAST_SLOWFAST,
     TPN_HEAD,
     TPN_NECK,
@@ -61,13 +60,12 @@ from actionlib.convert.rules_tempo import (
     TSM_NON_LOCAL,
     TSM_R101_SHIFTED,
     TSM_SHIFTED,
-    auxiliary_head,
 )
 from actionlib.convert.rules_tsm_frames import TSM_MOBILENET
 from actionlib.convert.rules_x3d import PYSLOWFAST_X3D
 
 _CAFFE2 = KeyMap(CAFFE2, counters=False, classifier=r"last_out_L\d+_b")
-_TPN = KeyMap(TPN_NECK + RESNET + TPN_HEAD, unused=auxiliary_head("necks"))
+_TPN = KeyMap(TPN_NECK + RESNET + TPN_HEAD)
 _TORCHVISION = KeyMap(SEQUENTIAL + RESNET + FC)
 
 # (project, pattern of the entry's name, map): the first line that fits is taken. A fusion has none: see `keymap.find_map`.
@@ -109,18 +107,14 @@ MAPS: tuple[tuple[str, str, KeyMap], ...] = (
     ("torchvision_video", "r2plus1d_*", _TORCHVISION),
     ("pyslowfast", "slowonly_nl*", PYSLOWFAST_NON_LOCAL),
     ("pyslowfast", "slowonly_*", KeyMap(PYSLOWFAST_SLOWONLY)),
-    (
-        "mmaction",
-        "slowfast_*",
-        KeyMap(MMACTION_SLOWFAST + RESNET + IN_BACKBONE, unused=MMACTION_UNUSED_LATERAL),
-    ),
+    ("mmaction", "slowfast_*", KeyMap(MMACTION_SLOWFAST + RESNET + IN_BACKBONE)),
     ("gluoncv_torch", "slowfast_*", KeyMap(GLUONCV_SLOWFAST + RESNET + FC)),
     ("gluoncv_mxnet", "slowfast_*", KeyMap(GAMMA_BETA + GLUONCV_SLOWFAST + RESNET + FC, counters=False)),
     ("pyslowfast", "slowfast_*", KeyMap(PYSLOWFAST_NON_LOCAL.rules + PYSLOWFAST_SLOWFAST)),
     ("tpn", "tpn_*", _TPN),
     ("tpn", "tsm_tpn_*", _TPN),
     ("tpn", "tsm_*", KeyMap(RESNET + IN_BACKBONE)),
-    ("gluoncv_torch", "tpn_*", KeyMap(GLUONCV_NECK + RESNET + FC, unused=auxiliary_head("TPN_neck"))),
+    ("gluoncv_torch", "tpn_*", KeyMap(GLUONCV_NECK + RESNET + FC)),
     ("mmaction", "c3d_16x1_sports1m", MMACTION_C3D_SPORTS1M),
     ("mmaction", "c3d_16x1_*", MMACTION_C3D),
     ("gluoncv_mxnet", "c3d_*_gcvmx", GLUONCV_C3D),

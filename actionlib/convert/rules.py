@@ -36,8 +36,6 @@ class KeyMap:
             hold one or several of them.
         counters: whether it stores the batch counters of batch norms, which no output depends on.
         classifier: regular expression of the classifier's bias, where its name depends on the class count.
-        unused: (their name, shape with 0 for the class count) of tensors that no score depends on; they are left out
-            of ours and written as zeros into theirs.
         layout: (regular expression of our name, axes) of tensors that they keep in another layout, the first that
             fits: for each axis of theirs the number of ours, None for an axis of length 1. Axes of ours that none
             stands for are of length 1.
@@ -49,7 +47,6 @@ class KeyMap:
     twins: tuple[tuple[str, str], ...] = ()
     counters: bool = True
     classifier: str | None = None
-    unused: tuple[tuple[str, tuple[int, ...]], ...] = ()
     layout: tuple[tuple[str, Axes], ...] = ()
     filled: tuple[tuple[str, float], ...] = ()
     ignored: str | None = None

@@ -1,7 +1,8 @@
 """Rules of SlowFast, TPN and TSM; see `rules.py` for how they are read.
 
 Names of ours that they build on: `backbone.slow` and `backbone.fast` with stem and stages, `backbone.lateral.<0-3>`
-(behind the stem and stages 1 to 3) with `conv` and `norm`; `neck` of a temporal pyramid.
+(behind the stem and stages 1 to 3) with `conv` and `norm`, `backbone.spare_lateral`; `neck` of a temporal pyramid and
+`auxiliary` with `unit` and `head`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ def _lateral_layer(match: re.Match[str], context: Context) -> str:
 
 MMACTION_SLOWFAST: Rules = (
     (r"^backbone\.lateral\.(\d)\.conv\.", _lateral_layer),
+    (r"^backbone\.spare_lateral$", "slow_path.layer4_lateral.weight"),
     (r"^backbone\.(slow|fast)\.stem\.conv\.", r"\1_path.conv1."),
     (r"^backbone\.(slow|fast)\.stem\.norm\.", r"\1_path.bn1."),
     (r"^backbone\.(slow|fast)\.stage(\d)\.", r"\1_path.layer\2."),
 )
-# MMAction makes it and never calls it
-MMACTION_UNUSED_LATERAL = (("backbone.slow_path.layer4_lateral.weight", (512, 256, 5, 1, 1)),)
 
 
 def _lateral_res(match: re.Match[str], context: Context) -> str:
@@ -60,7 +60,7 @@ PYSLOWFAST_SLOWFAST: Rules = (
     (r"_res(\d+)\.non_local\.", r"_nonlocal\1."),
 )
 
-# the neck, in TPN's project and in GluonCV under another first word
+# the neck and the auxiliary classifier inside it, in TPN's project and in GluonCV under another first word
 PYRAMID: Rules = (
     (r"^neck\.(top_down|bottom_up)\.join\.conv\.", r"neck.\1.fusion_conv.0."),
     (r"^neck\.(top_down|bottom_up)\.join\.norm\.", r"neck.\1.fusion_conv.1."),
@@ -73,25 +73,13 @@ PYRAMID: Rules = (
     (r"^neck\.down\.", "neck.downsampling_ops.0.conv."),
     (r"^neck\.join\.conv\.", "neck.pyramid_fusion_op.0."),
     (r"^neck\.join\.norm\.", "neck.pyramid_fusion_op.1."),
+    (r"^auxiliary\.unit\.conv\.", "neck.aux_head.convs.conv."),
+    (r"^auxiliary\.unit\.norm\.", "neck.aux_head.convs.bn."),
+    (r"^auxiliary\.head\.", "neck.aux_head."),
 )
 TPN_NECK: Rules = (*PYRAMID, (r"^neck\.", "necks."))
 TPN_HEAD: Rules = ((r"^head\.fc\.", "cls_head.fc_cls."), (r"^(?!cls_head|necks)", "backbone."))
 GLUONCV_NECK: Rules = (*PYRAMID, (r"^neck\.", "TPN_neck."))
-
-
-def auxiliary_head(neck: str) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Name and shape of the tensors of the classifier that was trained beside the network."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "convs.conv.weight": (2048, 1024, 1, 3, 3),
-        "convs.bn.weight": (2048,),
-        "convs.bn.bias": (2048,),
-        "convs.bn.running_mean": (2048,),
-        "convs.bn.running_var": (2048,),
-        "convs.bn.num_batches_tracked": (),
-        "fc.weight": (0, 2048),
-        "fc.bias": (0,),
-    }
-    return tuple((f"{neck}.aux_head.{name}", shape) for name, shape in shapes.items())
 
 
 def _shifted(every: int) -> Rules:

@@ -1,6 +1,7 @@
 """What stands behind a backbone: pooling and the classifier.
 
-Every recognition network calls its classifier `head`: that prefix is what a new class count replaces.
+Every recognition network calls its classifier `head`, and an auxiliary one is the `head` of a part of the network:
+that word in a tensor's name says what a new class count replaces.
 """
 
 from __future__ import annotations
@@ -9,6 +10,11 @@ import torch
 from torch import nn
 
 HEAD = "head."
+
+
+def of_classifier(name: str) -> bool:
+    """Whether the tensor of that name belongs to a classifier, the network's own or an auxiliary one."""
+    return f".{HEAD}" in f".{name}"
 
 
 def global_pool(maps: torch.Tensor) -> torch.Tensor:

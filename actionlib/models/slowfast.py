@@ -50,11 +50,20 @@ class Pathways(nn.Module):
     Takes the slow and the fast clip, `(N, C, ceil(T / alpha), H, W)` and `(N, C, T, H, W)`; returns the maps of both.
     """
 
-    def __init__(self, slow: nn.Sequential, fast: nn.Sequential, lateral: Sequence[nn.Module]) -> None:
+    def __init__(
+        self,
+        slow: nn.Sequential,
+        fast: nn.Sequential,
+        lateral: Sequence[nn.Module],
+        spare_lateral: torch.Tensor | None,
+    ) -> None:
+        """`spare_lateral`: weight of a connection behind the last stage that nothing calls, kept for its file's sake."""
         super().__init__()
         self.slow = slow
         self.fast = fast
         self.lateral = nn.ModuleList(lateral)
+        spare = None if spare_lateral is None else nn.Parameter(spare_lateral, requires_grad=False)
+        self.register_parameter("spare_lateral", spare)
 
     def forward(self, slow: torch.Tensor, fast: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         for number, (slow_layer, fast_layer) in enumerate(zip(self.slow, self.fast, strict=True)):
@@ -109,6 +118,7 @@ def slowfast(
     slow_frames: SlowFrames = "first",
     lateral_frames: int = 5,
     lateral_norm: bool = True,
+    spare_lateral: bool = False,
     temporal_blocks: int | None = None,
     non_local: NonLocals | None = None,
     num_classes: int = 400,
@@ -122,6 +132,8 @@ def slowfast(
         slow_frames: which ones the slow pathway takes, as in the function of that name.
         lateral_frames: kernel of the lateral connections in time: 7 in the published 8x8 ResNet-50, else 5.
         lateral_norm: batch norm and ReLU behind each lateral convolution; MMAction has none.
+        spare_lateral: MMAction makes a lateral convolution behind the last stage, too, and never calls it. Its files
+            have that weight, so the network holds one (zeros where it is fresh) that does nothing and never learns.
         temporal_blocks: how many blocks of the third stage see neighbouring frames (all by default): 6 in
             PySlowFast's "101_50_50", which keeps the temporal convolutions of ResNet-50 in ResNet-101.
         non_local: non-local blocks of the slow pathway.
@@ -141,7 +153,8 @@ def slowfast(
     lateral = [
         _lateral(channels, lateral_frames, alpha, norm if lateral_norm else None) for channels in taken
     ]
-    backbone = Pathways(slow, fast, lateral)
+    spare = torch.zeros(FUSION * fast_out, fast_out, lateral_frames, 1, 1) if spare_lateral else None
+    backbone = Pathways(slow, fast, lateral, spare)
     initialise(backbone)
     return SlowFast(
         backbone,

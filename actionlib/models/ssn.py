@@ -92,6 +92,10 @@ class Ssn(nn.Module):
         self.pyramid = pyramid
         self.head = SsnHead(channels, sum(sum(stage) for stage in pyramid), num_classes, dropout)
 
+    def unscored(self) -> list[nn.Module]:
+        """What no logit of a plain call depends on."""
+        return [self.head.regression]
+
     def maps(self, x: torch.Tensor) -> torch.Tensor:
         """What the frame network puts out for every frame: `(N, channels, T, h, w)`."""
         return each_frame(self.backbone, x)

@@ -1,8 +1,8 @@
 """Temporal pyramid networks: a neck that looks at the last two stages of a backbone at several tempos.
 
 Yang et al. 2020, https://arxiv.org/abs/2004.03548; numbers of the project's configurations, compared with it in
-tests/zoo/test_parity.py. The auxiliary classifier that the project trains beside it (on the third stage, half the
-weight of the loss) is not part of the network: no score depends on it, and conversion leaves it out.
+tests/zoo/test_parity.py. The project trains a second classifier on the third stage's maps, whose loss counts half
+(`Recipe.auxiliary_weight`); no score depends on it.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ class TemporalPyramid(nn.Module):
         self.top_down = LevelFusion(self.step)
         self.bottom_up = LevelFusion(self.step)
         self.join = _unit(2 * OUT, OUT, ONE)
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.xavier_uniform_(module.weight)
+        _initialise(self)
 
     def forward(self, third: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
         lower = pool_time(self.temporal[0](self.spatial(third)), self.tempos[0])
@@ -73,10 +71,25 @@ class TemporalPyramid(nn.Module):
         return joined
 
 
+class AuxiliaryClassifier(nn.Module):
+    """The third stage's maps to classes, every frame by itself: `(N, 1024, T, h, w)` to float32 logits `(N, classes)`."""
+
+    def __init__(self, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.unit = _unit(*CHANNELS, (1, 3, 3), stride=(1, 2, 2))
+        self.head = LinearHead(CHANNELS[1], num_classes, dropout)
+        _initialise(self.unit)
+
+    def forward(self, third: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(global_pool(self.unit(third)))
+        return logits
+
+
 class Tpn(nn.Module):
     """A backbone of stem and four stages, the neck, mean over time and space, linear classifier.
 
-    Takes float32 `(N, C, T, H, W)` of any T, H and W and returns float32 logits `(N, classes)`.
+    Takes float32 `(N, C, T, H, W)` of any T, H and W and returns float32 logits `(N, classes)`; with `auxiliary=True`
+    those of the auxiliary classifier as well, which are for training.
     """
 
     def __init__(
@@ -85,23 +98,35 @@ class Tpn(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.neck = neck
+        self.auxiliary = AuxiliaryClassifier(num_classes, dropout)
         self.head = LinearHead(OUT, num_classes, dropout)
 
-    def maps(self, x: torch.Tensor) -> torch.Tensor:
-        """What the neck puts out: `(N, 2048, t, h, w)`."""
+    def unscored(self) -> list[nn.Module]:
+        """What no logit of a plain call depends on."""
+        return [self.auxiliary]
+
+    def stages(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Maps of the third and the last stage: `(N, 1024, T, 2h, 2w)` and `(N, 2048, T, h, w)`."""
         *layers, stage4 = self.backbone
         for layer in layers:
             x = layer(x)
-        maps: torch.Tensor = self.neck(x, stage4(x))
+        return x, stage4(x)
+
+    def maps(self, x: torch.Tensor) -> torch.Tensor:
+        """What the neck puts out: `(N, 2048, t, h, w)`."""
+        maps: torch.Tensor = self.neck(*self.stages(x))
         return maps
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What enters the classifier: `(N, 2048)`."""
         return global_pool(self.maps(x))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(self.features(x))
-        return logits
+    def forward(
+        self, x: torch.Tensor, *, auxiliary: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        third, last = self.stages(x)
+        logits: torch.Tensor = self.head(global_pool(self.neck(third, last)))
+        return (logits, self.auxiliary(third)) if auxiliary else logits
 
 
 def tpn_resnet(
@@ -133,6 +158,12 @@ def tsm_tpn(
 def pool_time(x: torch.Tensor, frames: int) -> torch.Tensor:
     """Maximum of every `frames` frames, the last of which may be fewer."""
     return nn.functional.max_pool3d(x, (frames, 1, 1), ceil_mode=True)
+
+
+def _initialise(part: nn.Module) -> None:
+    for module in part.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.xavier_uniform_(module.weight)
 
 
 def _unit(

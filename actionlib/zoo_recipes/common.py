@@ -6,11 +6,12 @@ from dataclasses import fields, replace
 
 from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
 
-# what a configuration for testing leaves open
+# what a configuration for testing leaves open; whether there is an auxiliary classifier the network itself says
 TRAINING = tuple(
     f.name
     for f in fields(Recipe)
-    if f.name not in ("sampling", "statistics", "dropout", "protocol", "source", "assumed")
+    if f.name
+    not in ("sampling", "statistics", "dropout", "auxiliary_weight", "protocol", "source", "assumed")
 )
 
 VIEWS_30 = Protocol(clips=10, crops=3, short_side_px=256, crop_px=256)

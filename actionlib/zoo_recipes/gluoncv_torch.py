@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actionlib.recipes import Protocol, Recipe, Sampling
+from actionlib.zoo_recipes import tpn
 from actionlib.zoo_recipes.common import TRAINING, VIEWS_30, dense, segments
 
 # Crops at test are as large as the short side. The page says 25x10 views for 2D networks, the configurations that
@@ -100,9 +101,11 @@ SLOWFAST_OTHER = replace(
 )
 SLOWFAST_OTHER_16X8 = dense(SLOWFAST_OTHER, 64, 2)
 # The weights were ported from TPN's project, not trained with these files; those averaged probabilities at test, here
-# logits. Only the file of ResNet-50 on 8x8 has a weight decay of 1e-4.
+# logits. Only the file of ResNet-50 on 8x8 has a weight decay of 1e-4. The auxiliary loss is TPN's: this project's code
+# builds that classifier and never calls it.
 TPN_8X8 = replace(
     SLOWONLY_8X8,
+    auxiliary_weight=tpn.AUXILIARY_WEIGHT,
     base_lr=0.01,
     schedule="step",
     milestones=(75, 125),

@@ -52,7 +52,8 @@ def test_lateral_channels_stay_fresh(image_weights: dict[str, torch.Tensor]) -> 
     model = actionlib.create_model("slowfast_r50_4x16")
     before = {k: v.clone() for k, v in model.state_dict().items()}
     left = inflate(model, image_weights)
-    assert all(name.startswith(("backbone.fast.", "backbone.lateral.", "head.")) for name in left)
+    fresh = ("backbone.fast.", "backbone.lateral.", "backbone.spare_lateral", "head.")
+    assert all(name.startswith(fresh) for name in left)
     name = "backbone.slow.stage1.0.branch.conv1.weight"  # takes 64 channels of the stem and those of the fast pathway
     after, given = model.state_dict()[name], image_weights["layer1.0.conv1.weight"]
     torch.testing.assert_close(after[:, :64, 0], given)

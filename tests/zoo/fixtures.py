@@ -12,7 +12,6 @@ import importlib.util
 import json
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -147,18 +146,15 @@ def fill() -> ModuleType:
     return module
 
 
-def learnable(fixture: dict[str, Any], unused: Iterable[str] = ()) -> int:
-    """Learnable numbers of the original network: weights, biases, scales and shifts, each tensor once.
-
-    `unused`: tensors that our network does not have, because no score depends on them.
-    """
-    left_out = {name for name, _ in fixture.get("aliases") or ()} | set(unused)
+def learnable(fixture: dict[str, Any]) -> int:
+    """Learnable numbers of the original network: weights, biases, scales and shifts, each tensor once."""
+    second_names = {name for name, _ in fixture.get("aliases") or ()}
     kind_of = fill().kind_of
     kinds = fixture.get("kinds") or [kind_of(name, shape) for name, shape in fixture["keys"]]
     return sum(
         math.prod(shape)
         for (name, shape), kind in zip(fixture["keys"], kinds, strict=True)
-        if kind in "wgbo" and name not in left_out
+        if kind in "wgbo" and name not in second_names
     )
 
 

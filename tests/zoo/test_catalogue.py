@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,19 @@ def test_row(row: dict[str, str]) -> None:
     if row["input_h"]:
         assert entry.recipe.train_crop_px == int(row["input_h"])
     assert actionlib.model_info(row["id"]).published == entry.published
+
+
+def test_auxiliary_losses_are_those_of_the_recipes() -> None:
+    """The notes of recipes.csv say which configurations have one. GluonCV's weights of TPN are ports of that project's."""
+    with FILE.with_name("recipes.csv").open() as file:
+        noted = {
+            name: float(found[1])
+            for row in csv.DictReader(file)
+            if (found := re.search(r"aux head weight ([\d.]+)", row["notes"]))
+            for name in row["catalogue_ids"].split(";")
+        }
+    assert len(noted) == 10
+    weighed = {name: entry.recipe.auxiliary_weight for name, entry in ZOO.items() if "tpn_" in name[:8]}
+    assert {name: weight for name, weight in weighed.items() if not name.endswith("_gcvpt")} == noted
+    assert set(weighed.values()) == {0.5}
+    assert {name for name, entry in ZOO.items() if entry.recipe.auxiliary_weight} == set(weighed)

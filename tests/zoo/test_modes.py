@@ -12,6 +12,7 @@ import actionlib
 from actionlib.errors import RecipeError
 from actionlib.models.blocks import channels_last
 from actionlib.models.recompute import recompute_blocks
+from actionlib.objective import training_loss
 from tests.zoo.test_entries import DISTINCT, QUICK, small_clips
 
 
@@ -19,10 +20,13 @@ def small_input(name: str) -> torch.Tensor:
     return torch.randn(2, actionlib.model_info(name).input[0], *small_clips(name)[0])
 
 
-def _gradients(model: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
+LABELS = torch.tensor([1, 3])
+
+
+def _gradients(model: nn.Module, name: str, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Of the loss that the entry is trained with."""
     model.zero_grad(set_to_none=True)
-    logits = model(x)
-    (logits * torch.linspace(0.5, 1.5, logits.numel()).view_as(logits)).sum().backward()
+    training_loss(model, x, LABELS, actionlib.model_info(name).recipe)[0].backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -43,35 +47,35 @@ def test_bf16_and_channels_last(name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(x)
         assert (logits - exact).norm() <= 0.1 * exact.norm()
-        logits = model.train()(x)
-    assert logits.dtype == torch.float32
-    logits.sum().backward()
+        loss, logits = training_loss(model.train(), x, LABELS, actionlib.model_info(name).recipe)
+    assert loss.dtype == logits.dtype == torch.float32
+    loss.backward()
     assert next(model.parameters()).grad is not None
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
 def test_compiled(name: str) -> None:
-    """One graph, without a break, and the same numbers."""
+    """One graph, without a break, and the same numbers; those of an auxiliary classifier too."""
     torch.manual_seed(0)
     torch.compiler.reset()
     model = actionlib.create_model(name, num_classes=5, dropout=0.0).eval()
     x = small_input(name)
+    weighed = actionlib.model_info(name).recipe.auxiliary_weight > 0
     with torch.no_grad():
-        explained = torch._dynamo.explain(model)(x)
-        assert explained.graph_break_count == 0, explained.break_reasons
         compiled = torch.compile(model, fullgraph=True)
-        torch.testing.assert_close(compiled(x), model(x), rtol=1e-3, atol=1e-3)
+        for options in [{}, {"auxiliary": True}] if weighed else [{}]:
+            torch.testing.assert_close(compiled(x, **options), model(x, **options), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["slowonly_r50_8x8", "tsm_r50_8f_k400"])
+@pytest.mark.parametrize("name", ["slowonly_r50_8x8", "tsm_r50_8f_k400", "tpn_r50_f8s8"])
 def test_recomputed_blocks_give_the_same_gradients_and_statistics(name: str) -> None:
     torch.manual_seed(0)
     plain = actionlib.create_model(name, num_classes=5, dropout=0.0).train()
     again = copy.deepcopy(plain)
     assert recompute_blocks(again) == 3 + 4 + 6 + 3
     x = torch.randn(2, 3, 4, 32, 32)
-    wanted, found = _gradients(plain, x), _gradients(again, x)
+    wanted, found = _gradients(plain, name, x), _gradients(again, name, x)
     assert wanted.keys() == found.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient, msg=lambda text, name=name: f"{name}: {text}")

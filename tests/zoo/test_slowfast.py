@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from actionlib import convert, create_model, list_models, model_info
-from actionlib.errors import CheckpointError
 from actionlib.models.slowfast import SlowFast, SlowFrames, slow_frames, slowfast
 
 LENGTHS = range(1, 70)
@@ -126,16 +125,15 @@ def test_lateral_connections() -> None:
         assert conv.stride == (4, 1, 1) and isinstance(norm, nn.BatchNorm3d) and isinstance(relu, nn.ReLU)
 
 
-def test_the_lateral_that_mmaction_never_calls_is_known() -> None:
-    name = "backbone.slow_path.layer4_lateral.weight"
-    with torch.device("meta"):
-        ours = create_model("slowfast_r50_4x16").state_dict()
-    theirs = convert.to_upstream(ours, model="slowfast_r50_4x16", upstream="mmaction")
-    assert theirs[name].shape == (512, 256, 5, 1, 1)
-    without = {k: v for k, v in theirs.items() if k != name}
-    back = convert.from_upstream(without, model="slowfast_r50_4x16", upstream="mmaction")
-    assert back.keys() == ours.keys()
-    with pytest.raises(CheckpointError, match="layer4_lateral"):
-        convert.from_upstream(
-            {**theirs, name: torch.zeros(512, 256, 7, 1, 1)}, model="slowfast_r50_4x16", upstream="mmaction"
-        )
+@torch.no_grad()
+def test_the_lateral_that_mmaction_never_calls_is_kept_and_does_nothing() -> None:
+    model = create_model("slowfast_r50_4x16").eval()
+    spare = model.get_parameter("backbone.spare_lateral")
+    assert spare.shape == (512, 256, 5, 1, 1) and not spare.requires_grad
+    x = torch.randn(1, 3, 8, 16, 16)
+    before = model(x)
+    nn.init.normal_(spare)
+    assert torch.equal(model(x), before)
+    theirs = convert.to_upstream(model.state_dict(), model="slowfast_r50_4x16", upstream="mmaction")
+    assert torch.equal(theirs["backbone.slow_path.layer4_lateral.weight"], spare)
+    assert "backbone.spare_lateral" not in create_model("slowfast_r50_4x16_k400_gcvpt").state_dict()

@@ -153,6 +153,14 @@ def test_called_as_a_network_it_gives_the_score_of_detections() -> None:
     torch.testing.assert_close(model.features(x), pyramid_features(model.frame_features(x), HALVES))
 
 
+def test_the_three_scores_reach_every_parameter() -> None:
+    """Of which the score of detections alone leaves out the borders."""
+    model = small(HALVES).train()
+    scores = model.proposals(as_clip(torch.randn(2, 9, 3, dtype=torch.float64)))
+    sum(part.square().sum() for part in scores).backward()  # type: ignore[union-attr]
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
+
+
 def test_new_classes_make_all_three_heads_new() -> None:
     trained = actionlib.create_model("ssn_bninception_thumos14")
     model = actionlib.create_model("ssn_bninception_thumos14", num_classes=3)

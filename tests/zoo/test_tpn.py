@@ -1,4 +1,4 @@
-"""TPN: the neck against a plain reading of the original's steps, its test protocol, what conversion leaves out."""
+"""TPN: neck and auxiliary classifier against a plain reading of the original's steps, loss, test protocol, transfer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from torch.nn import functional
 from actionlib import convert, create_model, model_info
 from actionlib.errors import CheckpointError
 from actionlib.evaluation import Scorer
-from actionlib.models.tpn import TemporalPyramid
+from actionlib.models.tpn import AuxiliaryClassifier, TemporalPyramid, Tpn
+from actionlib.objective import training_loss
 from actionlib.recipes import Protocol
 from actionlib.transforms import normalise
+from actionlib.zoo import load_backbone
 
 TENSOR = torch.Tensor
 
@@ -112,17 +114,74 @@ def test_fully_convolutional_testing_is_the_softmax_average() -> None:
     torch.testing.assert_close(scores.sum(1), torch.ones(2))
 
 
+# --- the auxiliary classifier -----------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def test_the_auxiliary_classifier() -> None:
+    """A strided 3x3 convolution of each frame, batch norm, ReLU, mean over frames and positions, linear."""
+    torch.manual_seed(2)
+    part = AuxiliaryClassifier(num_classes=7, dropout=0.5).eval()
+    norm = part.unit.get_submodule("norm")
+    assert isinstance(norm, nn.BatchNorm3d)
+    for tensor in (norm.weight, norm.bias, norm.running_mean, part.head.fc.bias):
+        nn.init.normal_(tensor)  # type: ignore[arg-type]
+    third = torch.randn(2, 1024, 3, 5, 4)
+    frames = []
+    for frame in third.unbind(2):
+        maps = functional.conv2d(frame, part.unit.get_parameter("conv.weight")[:, :, 0], stride=2, padding=1)
+        assert maps.shape == (2, 2048, 3, 2)
+        scale = norm.weight / (norm.running_var + 1e-5).sqrt()  # type: ignore[operator]
+        maps = (maps - norm.running_mean[:, None, None]) * scale[:, None, None] + norm.bias[:, None, None]  # type: ignore[index]
+        frames.append(maps.clamp(min=0).mean((2, 3)))
+    expected = torch.stack(frames).mean(0) @ part.head.fc.weight.T + part.head.fc.bias
+    torch.testing.assert_close(part(third), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def network() -> Tpn:
+    torch.manual_seed(0)
+    model = create_model("tpn_r50_f8s8", num_classes=5, dropout=0.0)
+    assert isinstance(model, Tpn)
+    return model
+
+
+def test_the_loss_is_the_classifiers_and_half_the_auxiliary_ones(network: Tpn) -> None:
+    recipe = model_info("tpn_r50_f8s8").recipe
+    network.eval()
+    x, labels = torch.randn(2, 3, 4, 20, 24), torch.tensor([1, 3])
+    with torch.no_grad():
+        loss, logits = training_loss(network, x, labels, recipe)
+        torch.testing.assert_close(logits, network(x))
+        third, _ = network.stages(x)
+        auxiliary = network.auxiliary(third)
+        assert network.train()(x).shape == (2, 5)
+    assert not torch.allclose(auxiliary, logits)
+    expected = functional.cross_entropy(logits, labels) + 0.5 * functional.cross_entropy(auxiliary, labels)
+    torch.testing.assert_close(loss, expected)
+
+
 @pytest.mark.parametrize(("upstream", "prefix"), [("tpn", "necks"), ("gluoncv_torch", "TPN_neck")])
-def test_the_auxiliary_classifier_is_left_out_but_known(upstream: str, prefix: str) -> None:
+def test_the_auxiliary_classifier_is_in_the_file(upstream: str, prefix: str) -> None:
     with torch.device("meta"):
         ours = create_model("tpn_r50_f8s8", num_classes=7).state_dict()
     name = "tpn_r50_f8s8" if upstream == "tpn" else "tpn_r50_f8s8_k400_gcvpt"
     theirs = convert.to_upstream(ours, model=name, upstream=upstream)
     auxiliary = {k for k in theirs if k.startswith(f"{prefix}.aux_head.")}
     assert len(auxiliary) == 8 and theirs[f"{prefix}.aux_head.fc.weight"].shape == (7, 2048)
-    assert convert.from_upstream(theirs, model=name, upstream=upstream).keys() == ours.keys()
+    assert theirs[f"{prefix}.aux_head.convs.conv.weight"].shape == (2048, 1024, 1, 3, 3)
     without = {k: v for k, v in theirs.items() if k not in auxiliary}
-    assert convert.from_upstream(without, model=name, upstream=upstream).keys() == ours.keys()
-    with pytest.raises(CheckpointError, match=r"aux_head\.fc\.bias is \(8,\), should be \(7,\)"):
-        wrong = {**theirs, f"{prefix}.aux_head.fc.bias": torch.zeros(8)}
-        convert.from_upstream(wrong, model=name, upstream=upstream)
+    with pytest.raises(CheckpointError, match=r"missing: \w+\.aux_head\.fc\.bias \(7,\)"):
+        convert.from_upstream(without, model=name, upstream=upstream)
+
+
+def test_new_classes_make_both_classifiers_new(network: Tpn) -> None:
+    with torch.device("meta"):
+        model = create_model("tpn_r50_f8s8", num_classes=3)
+    assert isinstance(model, Tpn)
+    assert model.head.fc.out_features == model.auxiliary.head.fc.out_features == 3
+    model = model.to_empty(device="cpu")
+    left = load_backbone(model, network.state_dict())
+    assert left == [f"{part}head.fc.{kind}" for part in ("auxiliary.", "") for kind in ("bias", "weight")]
+    name = "auxiliary.unit.conv.weight"
+    assert torch.equal(model.state_dict()[name], network.state_dict()[name])
