@@ -5,6 +5,7 @@ docs/video_format.md has the sizes, times and PSNR of the alternatives.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ import ffmpeg
 
 from actionlib.ffmpeg_process import FORMATS, PROTOCOLS, Limits, ffmpeg_program
 from actionlib.samples import VideoInfo
+from actionlib.source import Source
 
 Encoding = Literal["h264", "jpeg"]
 
@@ -29,18 +31,34 @@ _HALF_MICROSECOND_S = 5e-7
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of the file that is the video, in seconds; None is open."""
+    """The frames of the file that are the video: its span in seconds, None being open, and their rate.
+
+    Without `fps` every frame of the span is kept. With it there is one frame for each time `start + n / fps` before
+    the end, so that frame numbers are times: the source's latest whose own time, rounded to these times, is not
+    after it. So frames repeat or fall out, and the first one also stands for the time before it.
+    """
 
     start_s: float | None
     end_s: float | None
+    fps: Fraction | None = None
 
     @property
     def whole(self) -> bool:
         return self.start_s is None and self.end_s is None
 
+    @property
+    def most_frames(self) -> int:
+        """Frames at `fps` in the span, which must have an end: those n with `start + n / fps < end`.
+
+        Example: 1.0 to 2.0 s at 30 -> 30; 1.0 to 2.01 s -> 31.
+        """
+        assert self.fps is not None and self.end_s is not None
+        span_us = round(self.end_s * 1e6) - round((self.start_s or 0.0) * 1e6)
+        return max(0, math.ceil(span_us * self.fps / 1_000_000))
+
 
 def command(
-    source: Path,
+    source: Source,
     target: Path,
     progress: Path,
     info: VideoInfo,
@@ -51,17 +69,19 @@ def command(
 ) -> list[str]:
     """The ffmpeg command line. One thread a stage: the same bytes every time; the other cores have other videos."""
     read = {
+        **({"f": source.demuxer, "framerate": source.fps} if source.demuxer else {}),
         "threads": 1,
         "protocol_whitelist": ",".join(PROTOCOLS),
-        "format_whitelist": ",".join(FORMATS),
+        "format_whitelist": source.demuxer or ",".join(FORMATS),
         "max_pixels": limits.pixels,
         # The filters are not built anew where a stream changes its size, so that frames go on being counted.
         "reinit_filter": 0,
     }
-    fps = stored_fps(info)
+    fps = part.fps or stored_fps(info)
     write = {
         "map": f"0:v:{info.stream}",
         "vf": _filters(info, size, encoding, part),
+        **({"frames:v": 1} if source.still else {}),
         "fps_mode": "passthrough",
         # Older versions would count in ticks of the guessed rate and merge frames of a variable one.
         "enc_time_base": f"{fps.denominator}:{fps.numerator}",
@@ -73,7 +93,7 @@ def command(
         **ENCODER[encoding],
     }
     # `file:` and an absolute path: a name such as `concat:a|b`, `http://x` or `-i.mp4` is only a name.
-    stream = ffmpeg.input(f"file:{source}", **read).output(str(target), **write)
+    stream = ffmpeg.input(f"file:{source.path}", **read).output(str(target), **write)
     stream = stream.global_args(
         *("-nostdin", "-loglevel", "repeat+error", "-filter_threads", "1"),
         # Damage is judged by what was written, not by a share of errors.
@@ -105,14 +125,8 @@ ENCODER: dict[str, dict[str, str | int]] = {
 def _filters(info: VideoInfo, size: tuple[int, int], encoding: Encoding, part: Part) -> str:
     """The filters; ffmpeg turns the picture upright before them. Limited range for H.264, full range for JPEG."""
     limited = encoding == "h264"
-    steps = []
-    if part.end_s is not None:
-        steps.append(f"trim=end={part.end_s + 1:.6f}")  # only to stop early: it rounds to the stream's ticks
-    if not part.whole:
-        first = f"gte(t+{_HALF_MICROSECOND_S},{part.start_s or 0:.6f})"
-        last = f"*lt(t+{_HALF_MICROSECOND_S},{part.end_s:.6f})" if part.end_s is not None else ""
-        steps.append(f"select='{first}{last}'")
-    fps = stored_fps(info)
+    fps = part.fps or stored_fps(info)
+    steps = _timing(part)
     steps += [
         f"scale={size[0]}:{size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
         f":out_color_matrix=bt601:out_range={'tv' if limited else 'pc'}",
@@ -124,6 +138,22 @@ def _filters(info: VideoInfo, size: tuple[int, int], encoding: Encoding, part: P
     if limited:
         steps.append("setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m")
     return ",".join(steps)
+
+
+def _timing(part: Part) -> list[str]:
+    """The filters that choose the frames."""
+    start_s = part.start_s or 0.0
+    # Only to stop early: it rounds to the stream's ticks.
+    steps = [] if part.end_s is None else [f"trim=end={part.end_s + 1:.6f}"]
+    if part.fps is not None:
+        steps += ["settb=1/1000000", f"setpts=PTS-{round(start_s * 1e6)}", f"fps={part.fps}:start_time=0"]
+        if part.end_s is not None:
+            steps.append(f"trim=end_frame={part.most_frames}")
+    elif not part.whole:
+        first = f"gte(t+{_HALF_MICROSECOND_S},{start_s:.6f})"
+        last = f"*lt(t+{_HALF_MICROSECOND_S},{part.end_s:.6f})" if part.end_s is not None else ""
+        steps.append(f"select='{first}{last}'")
+    return steps
 
 
 def stored_fps(info: VideoInfo) -> Fraction:

@@ -18,7 +18,7 @@ def jpeg_offsets(data: bytes) -> tuple[int, ...]:
     """
     offsets = [0]
     while offsets[-1] < len(data):
-        offsets.append(_jpeg_end(data, offsets[-1]))
+        offsets.append(jpeg_end(data, offsets[-1]))
     return tuple(offsets)
 
 
@@ -26,7 +26,8 @@ def jpeg_offsets(data: bytes) -> tuple[int, ...]:
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
-def _jpeg_end(data: bytes, start: int) -> int:
+def jpeg_end(data: bytes, start: int) -> int:
+    """Where the JPEG file that begins at byte `start` ends. Raises DecodeError as `jpeg_offsets` does."""
     broken = DecodeError("verify", f"no complete JPEG file at byte {start} of {len(data)}")
     if data[start : start + 2] != b"\xff\xd8":
         raise broken

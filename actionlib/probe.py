@@ -48,17 +48,18 @@ class Prober:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def probe(self, path: str | Path, pixels: int | None = None) -> VideoInfo:
+    def probe(self, path: str | Path, pixels: int | None = None, demuxer: str | None = None) -> VideoInfo:
         """Look into a file and decode its first frame.
 
         Args:
             path: a local file; taken literally, whatever it looks like.
             pixels: largest picture taken, by default that of the limits.
+            demuxer: of a file that is no video container, see `source.Source`.
 
         Raises:
             DecodeError: stage `probe`, with the reason in plain words.
         """
-        answer = self._ask("info", path, pixels or self._limits.pixels)
+        answer = self._ask("info", path, pixels or self._limits.pixels, demuxer)
         return VideoInfo(
             width=answer["width"],
             height=answer["height"],
@@ -85,12 +86,15 @@ class Prober:
         with self._lock:
             self._end()
 
-    def _ask(self, question: str, path: str | Path, pixels: int) -> dict[str, Any]:
+    def _ask(
+        self, question: str, path: str | Path, pixels: int, demuxer: str | None = None
+    ) -> dict[str, Any]:
         request = {
             "ask": question,
             "path": str(Path(path).absolute()),
             "pixels": pixels,
-            "formats": FORMATS,
+            "demuxer": demuxer,
+            "formats": [demuxer] if demuxer else FORMATS,
             "protocols": PROTOCOLS,
             "wall_s": self._wall_s,
         }

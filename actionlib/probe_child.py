@@ -59,7 +59,7 @@ def _open(request: Answer) -> av.container.InputContainer:
     }
     # With `file:` a name such as `concat:a|b` or `http://x` is only a name.
     container: av.container.InputContainer = av.open(
-        "file:" + path, options=options, metadata_errors="replace"
+        "file:" + path, format=request["demuxer"], options=options, metadata_errors="replace"
     )
     return container
 

@@ -17,7 +17,8 @@ class VideoRow:
 
     Attributes:
         id: unique within the dataset, stable, printable; names the video in every table.
-        path: posix path relative to the source root, already checked by `labels.safe_path`.
+        path: posix path relative to the source root, already checked by `labels.safe_path`; with a slash behind it,
+            a folder of frames.
         labels: class indices, 0-based; one for single-label sets, empty where the list gives none.
         splits: names of the splits it belongs to, such as `("train",)` or `("train1", "test2", "test3")`.
         start_s, end_s: the part of the file that is the video, or None for the whole of it.

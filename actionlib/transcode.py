@@ -1,11 +1,13 @@
-"""A source video file becomes a stored video: decode, cut, scale and encode in one ffmpeg process.
+"""A source becomes a stored video: decode, cut, scale and encode in one ffmpeg process. A source is a video file, a
+still picture (a video of one frame), or a folder of JPEG frames.
 
 What is stored and why, with the measurements behind the constants: docs/video_format.md. In short: every decoded
 frame once, in order; the picture upright with square pixels; BT.601, so that every reader makes the same RGB of it;
 `h264` as MP4 with a key frame every `GOP_FRAMES` frames and no B-frames, or `jpeg` as concatenated files.
 
 Stored time is frame index over fps. A source with a variable frame rate keeps all its frames and their order, and
-its average rate; the irregular times between them are not kept, since samplers count frames.
+its average rate; the irregular times between them are not kept, since samplers count frames. Where a data set's recipe
+asks for a constant rate (AVA: 30), frames are repeated or left out so that index over fps is the time in the source.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -32,6 +35,7 @@ from actionlib.ffmpeg_process import (
 from actionlib.jpeg_offsets import jpeg_offsets
 from actionlib.probe import shared_prober
 from actionlib.samples import EncodedVideo, VideoInfo
+from actionlib.source import Source, open_source
 
 __all__ = [
     "ENCODER",
@@ -63,7 +67,7 @@ class Transcoded:
         video: the stored video.
         note: empty when all went well; else what the decoder complained about, and how many frames were promised
             and found. The frames that are there are real ones, never repeats.
-        source_sha256: of the whole source file.
+        source_sha256: of the whole source file; of a folder, its frames one after the other.
     """
 
     info: VideoInfo
@@ -102,15 +106,19 @@ def transcode(
     encoding: Encoding,
     start_s: float | None = None,
     end_s: float | None = None,
+    fps: Fraction | None = None,
     limits: Limits | None = None,
     workdir: str | Path | None = None,
 ) -> Transcoded:
-    """Turn a source file, or the part of it from `start_s` to `end_s`, into a stored video.
+    """Turn a source, or the part of it from `start_s` to `end_s`, into a stored video.
 
     Args:
-        path: a local file; taken literally, whatever it looks like.
+        path: a local file, taken literally, whatever it looks like; a file with a picture's suffix is a still
+            picture. Or a folder of JPEG frames.
         start_s, end_s: frames with `start_s <= t < end_s` are kept, t being seconds since the start of the file,
             compared to the microsecond.
+        fps: the rate of a folder's frames, which needs one. Of a video file: the constant rate to store, None keeps
+            every frame and the source's own rate.
         limits: what the video may cost, by default `Limits()`.
         workdir: an existing folder for temporary files, by default the system's.
 
@@ -120,27 +128,35 @@ def transcode(
         ActionlibError: the disk is full, or ffmpeg was ended from outside.
     """
     limits = limits or Limits()
-    source = Path(path).absolute()
-    part = Part(start_s, end_s)
-    info = shared_prober().probe(source, limits.pixels)
-    size = output_size(info, resize)
-    if max(size) > _SIDE_LIMIT_PX:
-        raise DecodeError(
-            "transcode", f"{info.width}x{info.height} would become {size[0]}x{size[1]}, too long"
-        )
     with tempfile.TemporaryDirectory(prefix="transcode-", dir=workdir) as name:
         folder = Path(name)
+        source = open_source(Path(path).absolute(), fps, folder)
+        info = _look_into(source, limits)
+        part = Part(start_s, end_s, None if source.demuxer else fps)
+        size = output_size(info, resize)
+        if max(size) > _SIDE_LIMIT_PX:
+            raise DecodeError(
+                "transcode", f"{info.width}x{info.height} would become {size[0]}x{size[1]}, too long"
+            )
         target = folder / ("video.mp4" if encoding == "h264" else "video.mjpeg")
         progress = folder / "progress"
         command = ffmpeg_command(source, target, progress, info, size, encoding, part, limits)
-        ended = _without_paths(run(command, limits, folder), source, folder)
+        ended = _without_paths(run(command, limits, folder), source.path, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
         frames = _frames_written(progress)
         _check_enough(frames, info, part, ended)
-        video = _read(target, encoding, frames, size, stored_fps(info))
-    note = _note(ended, info, frames, part)
-    return Transcoded(info=info, video=video, note=note, source_sha256=_sha256(source))
+        video = _read(target, encoding, frames, size, part.fps or stored_fps(info))
+        note = _note((*source.notes, *ended.messages), info, frames, part)
+        return Transcoded(info=info, video=video, note=note, source_sha256=_sha256(source.path))
+
+
+def _look_into(source: Source, limits: Limits) -> VideoInfo:
+    info = shared_prober().probe(source.path, limits.pixels, source.demuxer)
+    if source.fps is None:
+        return info
+    # What the demuxer says of rate and length is invented: the file holds pictures and nothing else.
+    return replace(info, fps=source.fps, header_frames=source.frames, duration_s=None)
 
 
 def _frames_written(progress: Path) -> int:
@@ -188,14 +204,16 @@ def _check_enough(frames: int, info: VideoInfo, part: Part, ended: Ended) -> Non
         end = "its end" if part.end_s is None else f"{part.end_s:g} s"
         where = "" if part.whole else f" from {part.start_s or 0:g} s to {end}"
         raise DecodeError("transcode", f"no frame{where}{because}")
-    promised = _promised(info) if part.whole else 0
+    promised = _promised(info, part) if part.whole else 0
     if frames < _LEAST_SHARE * promised:
         raise DecodeError("transcode", f"only {frames} of {promised} promised frames decode{because}")
 
 
-def _promised(info: VideoInfo) -> int:
+def _promised(info: VideoInfo, part: Part) -> int:
     """Frames the header promises, 0 where it says nothing. The smaller of count and duration, because an edit list
-    shortens only the second."""
+    shortens only the second. At a constant rate only the duration says anything."""
+    if part.fps is not None:
+        return round(info.duration_s * part.fps) if info.duration_s else 0
     if info.header_frames is None:
         return 0
     by_duration = (
@@ -204,13 +222,13 @@ def _promised(info: VideoInfo) -> int:
     return min(info.header_frames, by_duration)
 
 
-def _note(ended: Ended, info: VideoInfo, frames: int, part: Part) -> str:
-    promised = _promised(info) if part.whole else 0
+def _note(messages: Sequence[str], info: VideoInfo, frames: int, part: Part) -> str:
+    promised = _promised(info, part) if part.whole else 0
     # Many sound AVI files promise one or two frames too many: that alone is no news, a tenth missing is.
-    if not ended.messages and frames >= 0.9 * promised:
+    if not messages and frames >= 0.9 * promised:
         return ""
     counts = f"{frames} frames" + (f" of {promised} promised" if promised else "")
-    return f"{counts}; {ended.messages[0]}" if ended.messages else counts
+    return f"{counts}; {messages[0]}" if messages else counts
 
 
 def _sha256(path: Path) -> str:

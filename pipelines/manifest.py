@@ -182,6 +182,7 @@ def _document(plan: Plan, outcome: Outcome, manifest: dict[str, Any]) -> dict[st
     return {
         "schema_version": dataset.SCHEMA_VERSION,
         **{key: plan.settings[key] for key in ("name", "resize", "encoding", "encoder", "ffmpeg")},
+        "fps": plan.settings.get("fps"),  # None: each video has its source's
         "classes": plan.classes,
         "videos": _counts(outcome.all),
         "splits": {split: _counts(counter) for split, counter in sorted(outcome.splits.items())},

@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 from actionlib import annotation_tables, storage
 from actionlib.errors import InputError, LabelError, ShardError
 from actionlib.samples import Annotations, VideoRow
+from actionlib.source import is_folder
 
 NOT_THERE = "not in the source"
 LEFT_OUT = "left out by --limit"
@@ -77,6 +78,7 @@ class Settings:
     limit: int | None
     shard_mib: int
     shard_videos: int
+    fps: str | None = None  # a fraction, so that it is written one way
 
 
 @dataclass(frozen=True)
@@ -175,15 +177,15 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
     """Plan the run and store the plan; where another process just stored one, that one is returned.
 
     Args:
-        listing: size in bytes of every file below the source, by path. A video that is not in it is missing.
+        listing: size in bytes of every file below the source, by path. A video that is not in it is missing; a
+            folder of frames is there if a file lies directly in it, and its size is the sum of theirs.
 
     Raises:
-        InputError: none of the videos is present, or a split is not in the annotations.
+        InputError: none of the videos is present, a split is not in the annotations, or there are folders of frames
+            and no frame rate.
     """
     rows = _selected(annotations, settings.splits)
-    # Several rows may be cut from one source; each counts as an equal part of it.
-    cuts = Counter(row.path for row in rows)
-    sizes = np.array([listing.get(row.path, -1) // cuts[row.path] for row in rows], np.int64)
+    sizes = _sizes(rows, settings, listing)
     if not (sizes >= 0).any():
         raise InputError(_nothing_present(settings.source, rows, listing))
     order, shards = _pack(sizes, settings)
@@ -259,6 +261,25 @@ def _selected(annotations: Annotations, splits: tuple[str, ...]) -> list[VideoRo
         raise InputError(f"--split {' '.join(unknown)}: the annotations have {', '.join(sorted(known))}")
     chosen = ((row, tuple(s for s in row.splits if s in splits)) for row in annotations.rows)
     return [dataclasses.replace(row, splits=names) for row, names in chosen if names]
+
+
+def _sizes(rows: list[VideoRow], settings: Settings, listing: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """Bytes of every row's file or folder, -1 where it is missing."""
+    folders: dict[str, int] = {row.path: -1 for row in rows if is_folder(row.path)}
+    if folders and settings.fps is None:
+        raise InputError(
+            f"--fps: the annotations name folders of frames, such as {next(iter(folders))}, and those have no times; "
+            "give the frame rate of the data set"
+        )
+    if folders:
+        for path, size in listing.items():
+            folder = path[: path.rfind("/") + 1]
+            if folder in folders:
+                folders[folder] = max(0, folders[folder]) + size
+    # Several rows may be cut from one source; each counts as an equal part of it.
+    cuts = Counter(row.path for row in rows)
+    sizes = (folders.get(row.path, listing.get(row.path, -1)) // cuts[row.path] for row in rows)
+    return np.fromiter(sizes, np.int64, len(rows))
 
 
 def _pack(

@@ -16,6 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 import ray
@@ -54,6 +55,8 @@ class PrepareConfig:
     """short256: short side 256, aspect kept (Kinetics practice). 340x256: exactly that (UCF101, HMDB51, TSN, TSM)."""
     encoding: Literal["h264", "jpeg"] = "h264"
     """h264: small, for dense clips. jpeg: about three times larger, sparse clips read only their own frames."""
+    fps: str | None = None
+    """Frame rate, such as 30 or 30000/1001: of frames in folders; videos are resampled to it (default: kept as is)."""
     split: tuple[str, ...] = ()
     """Splits to store, such as train1 test1 (default: all)."""
     limit: int | None = None
@@ -74,8 +77,19 @@ class PrepareConfig:
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag.replace('_', '-')} {value}: it is at least 1")
+        if self.fps is not None and not _rate(self.fps):
+            raise InputError(f"--fps {self.fps}: it is a number or fraction above 0, at most 1000")
         if not 0 <= self.max_rejected <= 1:
             raise InputError(f"--max-rejected {self.max_rejected}: it is a share from 0 to 1")
+
+
+def _rate(text: str) -> Fraction | None:
+    """The frame rate that `text` says, None where it is none."""
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return None
+    return rate if 0 < rate <= 1000 else None
 
 
 def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> str | None:
@@ -144,6 +158,7 @@ def check_and_plan(
         limit=config.limit,
         shard_mib=config.shard_mib,
         shard_videos=config.shard_videos,
+        fps=str(_rate(config.fps)) if config.fps else None,
     )
     annotations = annotate(listing)
     stored = plan.load(output)

@@ -14,8 +14,10 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +25,12 @@ from actionlib import storage, transcode
 from actionlib.errors import DecodeError, LocationError, ShardError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
+from actionlib.source import is_folder
 from actionlib.transcode import Transcoded
 from pipelines.plan import Plan
 
 _SCRATCH = "actionlib-shard-"
+_FRAME_READERS = 8  # requests at a time for the frames of one folder, which are small
 
 
 @dataclass
@@ -162,6 +166,7 @@ def _transcode(plan: Plan, row: VideoRow, folder: Path) -> tuple[Transcoded, int
             encoding=plan.settings["encoding"],
             start_s=row.start_s,
             end_s=row.end_s,
+            fps=Fraction(fps) if (fps := plan.settings.get("fps")) else None,
             limits=transcode.Limits(**plan.settings["limits"]),
             workdir=Path(work),
         )
@@ -169,10 +174,12 @@ def _transcode(plan: Plan, row: VideoRow, folder: Path) -> tuple[Transcoded, int
 
 
 def _fetch(source: str, work: Path) -> Path:
-    """The source as a local file: itself, or a copy in `work`."""
+    """The source as a local file or folder of frames: itself, or a copy in `work`."""
     local = work / f"source{Path(source).suffix}" if storage.is_s3(source) else Path(source)
     try:
-        if storage.is_s3(source):
+        if storage.is_s3(source) and is_folder(source):
+            _download_folder(source, local)
+        elif storage.is_s3(source):
             storage.download(source, local)
         local.stat()
     except FileNotFoundError as error:
@@ -180,6 +187,16 @@ def _fetch(source: str, work: Path) -> Path:
             f"{source} was there when this run was planned and is gone; put it back, or choose another --output"
         ) from error
     return local
+
+
+def _download_folder(source: str, local: Path) -> None:
+    """Copy the files directly in a folder. Raises FileNotFoundError where there is none."""
+    names = [name for name in storage.listing(source) if "/" not in name]
+    if not names:
+        raise FileNotFoundError(source)
+    local.mkdir()
+    with ThreadPoolExecutor(_FRAME_READERS) as pool:
+        list(pool.map(lambda name: storage.download(storage.join(source, name), local / name), names))
 
 
 def _write_record(plan: Plan, shard: int, finished: Shard | None, results: list[dict[str, Any]]) -> None:

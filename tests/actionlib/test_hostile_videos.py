@@ -21,6 +21,7 @@ from actionlib.errors import ActionlibError, DecodeError
 from actionlib.ffmpeg_command import Encoding, Part, command
 from actionlib.ffmpeg_process import Limits, ffmpeg_program, run
 from actionlib.samples import VideoInfo
+from actionlib.source import Source
 from actionlib.transcode import transcode
 from tests.actionlib.made_videos import make
 
@@ -96,7 +97,7 @@ def test_no_file_leads_to_another(sibling: Path, tmp_path: Path) -> None:
                 transcode(script, resize="short256", encoding="h264")
             # The second wall must stand without the first.
             words = (tmp_path / "out.mp4", tmp_path / "progress", ANY_INFO, (342, 256), "h264")
-            words_of_it = command(script, *words, Part(None, None), Limits())  # type: ignore[arg-type]
+            words_of_it = command(Source(script), *words, Part(None, None), Limits())  # type: ignore[arg-type]
             assert run(words_of_it, Limits(wall_s=20), tmp_path).failure, name
         assert sibling not in found, name
 
