@@ -6,6 +6,7 @@ docs/video_format.md has the sizes, times and PSNR of the alternatives.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -57,17 +58,22 @@ class Part:
         return max(0, math.ceil(span_us * self.fps / 1_000_000))
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One of the files that a pass writes. size: width and height."""
+
+    target: Path
+    size: tuple[int, int]
+    encoding: Encoding
+
+
 def command(
-    source: Source,
-    target: Path,
-    progress: Path,
-    info: VideoInfo,
-    size: tuple[int, int],
-    encoding: Encoding,
-    part: Part,
-    limits: Limits,
+    source: Source, outputs: Sequence[Output], progress: Path, info: VideoInfo, part: Part, limits: Limits
 ) -> list[str]:
-    """The ffmpeg command line. One thread a stage: the same bytes every time; the other cores have other videos."""
+    """The ffmpeg command line: one decode for all outputs, each scaled from the decoded picture.
+
+    One thread a stage: the same bytes every time; the other cores have other videos.
+    """
     read = {
         **({"f": source.demuxer, "framerate": source.fps} if source.demuxer else {}),
         "threads": 1,
@@ -77,11 +83,26 @@ def command(
         # The filters are not built anew where a stream changes its size, so that frames go on being counted.
         "reinit_filter": 0,
     }
+    # `file:` and an absolute path: a name such as `concat:a|b`, `http://x` or `-i.mp4` is only a name.
+    video = ffmpeg.input(f"file:{source.path}", **read)
     fps = part.fps or stored_fps(info)
-    write = {
-        "map": f"0:v:{info.stream}",
-        "vf": _filters(info, size, encoding, part),
-        **({"frames:v": 1} if source.still else {}),
+    written = [
+        video.output(str(output.target), **_write(f"[out{number}]", output.encoding, fps, source.still))
+        for number, output in enumerate(outputs)
+    ]
+    stream = ffmpeg.merge_outputs(*written).global_args(
+        *("-nostdin", "-loglevel", "repeat+error", "-filter_complex_threads", "1"),
+        *("-filter_complex", _graph(info, outputs, part)),
+        # Damage is judged by what was written, not by a share of errors.
+        *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{progress}"),
+    )
+    return [str(word) for word in stream.compile(cmd=ffmpeg_program(), overwrite_output=True)]
+
+
+def _write(stream: str, encoding: Encoding, fps: Fraction, still: bool) -> dict[str, str | int]:
+    return {
+        "map": stream,
+        **({"frames:v": 1} if still else {}),
         "fps_mode": "passthrough",
         # Older versions would count in ticks of the guessed rate and merge frames of a variable one.
         "enc_time_base": f"{fps.denominator}:{fps.numerator}",
@@ -92,14 +113,6 @@ def command(
         "flags:v": "+bitexact",
         **ENCODER[encoding],
     }
-    # `file:` and an absolute path: a name such as `concat:a|b`, `http://x` or `-i.mp4` is only a name.
-    stream = ffmpeg.input(f"file:{source.path}", **read).output(str(target), **write)
-    stream = stream.global_args(
-        *("-nostdin", "-loglevel", "repeat+error", "-filter_threads", "1"),
-        # Damage is judged by what was written, not by a share of errors.
-        *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{progress}"),
-    )
-    return [str(word) for word in stream.compile(cmd=ffmpeg_program(), overwrite_output=True)]
 
 
 # ffmpeg's output arguments by encoding; kept with a dataset as what its videos were made with.
@@ -122,13 +135,22 @@ ENCODER: dict[str, dict[str, str | int]] = {
 }
 
 
-def _filters(info: VideoInfo, size: tuple[int, int], encoding: Encoding, part: Part) -> str:
-    """The filters; ffmpeg turns the picture upright before them. Limited range for H.264, full range for JPEG."""
-    limited = encoding == "h264"
+def _graph(info: VideoInfo, outputs: Sequence[Output], part: Part) -> str:
+    """The filters; ffmpeg turns the picture upright before them. Frames are chosen once and scaled for each output."""
     fps = part.fps or stored_fps(info)
-    steps = _timing(part)
-    steps += [
-        f"scale={size[0]}:{size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
+    chosen = ",".join([*_timing(part), f"split={len(outputs)}"])
+    heads = "".join(f"[in{number}]" for number in range(len(outputs)))
+    tails = [
+        f"[in{number}]{','.join(_scaling(output, fps))}[out{number}]" for number, output in enumerate(outputs)
+    ]
+    return ";".join([f"[0:v:{info.stream}]{chosen}{heads}", *tails])
+
+
+def _scaling(output: Output, fps: Fraction) -> list[str]:
+    """Limited range for H.264, full range for JPEG."""
+    limited = output.encoding == "h264"
+    steps = [
+        f"scale={output.size[0]}:{output.size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
         f":out_color_matrix=bt601:out_range={'tv' if limited else 'pc'}",
         "format=" + ("yuv420p" if limited else "yuvj420p"),
         "setsar=1",
@@ -137,7 +159,7 @@ def _filters(info: VideoInfo, size: tuple[int, int], encoding: Encoding, part: P
     ]
     if limited:
         steps.append("setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m")
-    return ",".join(steps)
+    return steps
 
 
 def _timing(part: Part) -> list[str]:

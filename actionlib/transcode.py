@@ -12,7 +12,6 @@ asks for a constant rate (AVA: 30), frames are repeated or left out so that inde
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Sequence
@@ -21,8 +20,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from actionlib import storage
 from actionlib.errors import DecodeError
-from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Part, stored_fps
+from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Output, Part, stored_fps
 from actionlib.ffmpeg_command import command as ffmpeg_command
 from actionlib.ffmpeg_process import (
     Ended,
@@ -41,6 +41,7 @@ __all__ = [
     "ENCODER",
     "GOP_FRAMES",
     "Encoding",
+    "Form",
     "Limits",
     "Resize",
     "Transcoded",
@@ -50,12 +51,25 @@ __all__ = [
     "jpeg_offsets",
     "output_size",
     "transcode",
+    "transcode_all",
 ]
 
 Resize = Literal["short256", "340x256"]
 
 _SIDE_LIMIT_PX = 8192  # of a stored picture; only absurd aspect ratios reach it
 _LEAST_SHARE = 0.25  # of the promised frames; below it the label no longer describes what is left
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a video is stored."""
+
+    resize: Resize
+    encoding: Encoding
+
+    @property
+    def name(self) -> str:
+        return f"{self.resize}-{self.encoding}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +124,35 @@ def transcode(
     limits: Limits | None = None,
     workdir: str | Path | None = None,
 ) -> Transcoded:
-    """Turn a source, or the part of it from `start_s` to `end_s`, into a stored video.
+    """`transcode_all` with one form."""
+    [made] = transcode_all(
+        path,
+        [Form(resize, encoding)],
+        start_s=start_s,
+        end_s=end_s,
+        fps=fps,
+        limits=limits,
+        workdir=workdir,
+    )
+    return made
+
+
+def transcode_all(
+    path: str | Path,
+    forms: Sequence[Form],
+    *,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    fps: Fraction | None = None,
+    limits: Limits | None = None,
+    workdir: str | Path | None = None,
+) -> list[Transcoded]:
+    """Turn a source, or the part of it from `start_s` to `end_s`, into stored videos, decoding it once.
 
     Args:
         path: a local file, taken literally, whatever it looks like; a file with a picture's suffix is a still
             picture. Or a folder of JPEG frames.
+        forms: what to store; the bytes of each are those that it would have alone.
         start_s, end_s: frames with `start_s <= t < end_s` are kept, t being seconds since the start of the file,
             compared to the microsecond.
         fps: the rate of a folder's frames, which needs one. Of a video file: the constant rate to store, None keeps
@@ -122,8 +160,11 @@ def transcode(
         limits: what the video may cost, by default `Limits()`.
         workdir: an existing folder for temporary files, by default the system's.
 
+    Returns:
+        One for each form, in their order.
+
     Raises:
-        DecodeError: stage `probe` or `transcode`; the video is bad.
+        DecodeError: stage `probe` or `transcode`; the video is bad, and none of the forms is to be stored.
         InputError: the arguments are wrong or there is no working ffmpeg.
         ActionlibError: the disk is full, or ffmpeg was ended from outside.
     """
@@ -133,22 +174,25 @@ def transcode(
         source = open_source(Path(path).absolute(), fps, folder)
         info = _look_into(source, limits)
         part = Part(start_s, end_s, None if source.demuxer else fps)
-        size = output_size(info, resize)
-        if max(size) > _SIDE_LIMIT_PX:
-            raise DecodeError(
-                "transcode", f"{info.width}x{info.height} would become {size[0]}x{size[1]}, too long"
-            )
-        target = folder / ("video.mp4" if encoding == "h264" else "video.mjpeg")
+        outputs = [_output(info, form, folder / f"{number}") for number, form in enumerate(forms)]
         progress = folder / "progress"
-        command = ffmpeg_command(source, target, progress, info, size, encoding, part, limits)
+        command = ffmpeg_command(source, outputs, progress, info, part, limits)
         ended = _without_paths(run(command, limits, folder), source.path, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
         frames = _frames_written(progress)
         _check_enough(frames, info, part, ended)
-        video = _read(target, encoding, frames, size, part.fps or stored_fps(info))
         note = _note((*source.notes, *ended.messages), info, frames, part)
-        return Transcoded(info=info, video=video, note=note, source_sha256=_sha256(source.path))
+        digest = storage.sha256_file(source.path)
+        videos = [_read(output, frames, part.fps or stored_fps(info)) for output in outputs]
+        return [Transcoded(info=info, video=video, note=note, source_sha256=digest) for video in videos]
+
+
+def _output(info: VideoInfo, form: Form, target: Path) -> Output:
+    width, height = size = output_size(info, form.resize)
+    if max(size) > _SIDE_LIMIT_PX:
+        raise DecodeError("transcode", f"{info.width}x{info.height} would become {width}x{height}, too long")
+    return Output(target, size, form.encoding)
 
 
 def _look_into(source: Source, limits: Limits) -> VideoInfo:
@@ -167,21 +211,26 @@ def _frames_written(progress: Path) -> int:
     return int(counts[-1]) if counts else 0
 
 
-def _read(
-    target: Path, encoding: Encoding, frames: int, size: tuple[int, int], fps: Fraction
-) -> EncodedVideo:
+def _read(output: Output, frames: int, fps: Fraction) -> EncodedVideo:
     """Load what ffmpeg wrote, after counting in the file itself what it says it wrote."""
-    if encoding == "h264":
-        found = shared_prober().packets(target)
-        data, offsets = target.read_bytes(), None
+    if output.encoding == "h264":
+        found = shared_prober().packets(output.target)
+        data, offsets = output.target.read_bytes(), None
     else:
-        data = target.read_bytes()
+        data = output.target.read_bytes()
         offsets = jpeg_offsets(data)
         found = len(offsets) - 1
     if found != frames:
         raise DecodeError("transcode", f"ffmpeg reported {frames} frames and wrote {found}")
+    width, height = output.size
     return EncodedVideo(
-        data=data, encoding=encoding, frames=frames, height=size[1], width=size[0], fps=fps, offsets=offsets
+        data=data,
+        encoding=output.encoding,
+        frames=frames,
+        height=height,
+        width=width,
+        fps=fps,
+        offsets=offsets,
     )
 
 
@@ -229,8 +278,3 @@ def _note(messages: Sequence[str], info: VideoInfo, frames: int, part: Part) -> 
         return ""
     counts = f"{frames} frames" + (f" of {promised} promised" if promised else "")
     return f"{counts}; {messages[0]}" if messages else counts
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,7 @@ import pytest
 
 from actionlib.decode import decode
 from actionlib.errors import ActionlibError, DecodeError
-from actionlib.ffmpeg_command import Encoding, Part, command
+from actionlib.ffmpeg_command import Encoding, Output, Part, command
 from actionlib.ffmpeg_process import Limits, ffmpeg_program, run
 from actionlib.samples import VideoInfo
 from actionlib.source import Source
@@ -96,9 +96,11 @@ def test_no_file_leads_to_another(sibling: Path, tmp_path: Path) -> None:
             with pytest.raises(DecodeError, match="probe: not a video"):
                 transcode(script, resize="short256", encoding="h264")
             # The second wall must stand without the first.
-            words = (tmp_path / "out.mp4", tmp_path / "progress", ANY_INFO, (342, 256), "h264")
-            words_of_it = command(Source(script), *words, Part(None, None), Limits())  # type: ignore[arg-type]
-            assert run(words_of_it, Limits(wall_s=20), tmp_path).failure, name
+            outputs = [Output(tmp_path / "out.mp4", (342, 256), "h264")]
+            words = command(
+                Source(script), outputs, tmp_path / "progress", ANY_INFO, Part(None, None), Limits()
+            )
+            assert run(words, Limits(wall_s=20), tmp_path).failure, name
         assert sibling not in found, name
 
 
