@@ -26,6 +26,7 @@ TUNE = "fastdecode"
 CRF = 20
 JPEG_QSCALE = 4
 
+_DIFFUSE_WHITE_NITS, _PEAK_NITS = 203, 1000
 _UNKNOWN_FPS = Fraction(25)
 _HALF_MICROSECOND_S = 5e-7
 
@@ -141,17 +142,19 @@ def _graph(info: VideoInfo, outputs: Sequence[Output], part: Part) -> str:
     chosen = ",".join([*_timing(part), f"split={len(outputs)}"])
     heads = "".join(f"[in{number}]" for number in range(len(outputs)))
     tails = [
-        f"[in{number}]{','.join(_scaling(output, fps))}[out{number}]" for number, output in enumerate(outputs)
+        f"[in{number}]{','.join(_scaling(info, output, fps))}[out{number}]"
+        for number, output in enumerate(outputs)
     ]
     return ";".join([f"[0:v:{info.stream}]{chosen}{heads}", *tails])
 
 
-def _scaling(output: Output, fps: Fraction) -> list[str]:
+def _scaling(info: VideoInfo, output: Output, fps: Fraction) -> list[str]:
     """Limited range for H.264, full range for JPEG."""
     limited = output.encoding == "h264"
-    steps = [
-        f"scale={output.size[0]}:{output.size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
-        f":out_color_matrix=bt601:out_range={'tv' if limited else 'pc'}",
+    scale = f"scale={output.size[0]}:{output.size[1]}:flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
+    steps = [scale, *_tone_mapping(info.hdr)] if info.hdr else []
+    steps += [
+        f"{scale}:out_color_matrix=bt601:out_range={'tv' if limited else 'pc'}",
         "format=" + ("yuv420p" if limited else "yuvj420p"),
         "setsar=1",
         f"settb={fps.denominator}/{fps.numerator}",
@@ -160,6 +163,24 @@ def _scaling(output: Output, fps: Fraction) -> list[str]:
     if limited:
         steps.append("setparams=range=tv:colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m")
     return steps
+
+
+def _tone_mapping(hdr: str) -> list[str]:
+    """From a BT.2100 picture (PQ or HLG, BT.2020 primaries) to RGB with the primaries and curve of BT.709.
+
+    The unit is diffuse white, 203 cd/m2 by ITU-R BT.2408. What is below 30 % of it stays as it is; the rest up to
+    1000 cd/m2 is pressed together, so that diffuse white itself becomes 68 % and highlights keep their shape.
+    Constants, not the file's own metadata, so that all videos are treated alike.
+    """
+    return [
+        "format=yuv444p16le",
+        f"zscale=tin={hdr}:pin=2020:min=2020_ncl:t=linear:npl={_DIFFUSE_WHITE_NITS}",
+        "format=gbrpf32le",
+        "zscale=p=709",
+        f"tonemap=mobius:desat=0:peak={_PEAK_NITS / _DIFFUSE_WHITE_NITS:.4f}",
+        "zscale=t=709:m=gbr:r=full",
+        "format=gbrp",
+    ]
 
 
 def _timing(part: Part) -> list[str]:

@@ -31,6 +31,7 @@ PROTOCOLS = ("file",)
 
 _HEAD_BYTES = 16 * 1024
 _TAIL_BYTES = 4 * 1024
+_NO_MEMORY = "cannot allocate memory|out of memory|memoryerror"
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -58,12 +59,14 @@ class Ended:
 
     Attributes:
         failure: why it is not a success, in one line, or None.
+        lost: the process crashed, hung or ran out of memory, which another attempt may not.
         messages: the distinct lines it wrote to stderr, cleaned of addresses, in alphabetical order because
             ffmpeg's threads write in no fixed order. Only the first 16 KiB and last 4 KiB are looked at.
     """
 
     failure: str | None
     messages: tuple[str, ...]
+    lost: bool = False
 
 
 def ffmpeg_program() -> str:
@@ -115,6 +118,16 @@ def check_ffmpeg() -> None:
             raise InputError(
                 f"{program} has no {name} encoder; install a full ffmpeg or set FFMPEG_BINARY to one"
             )
+
+
+def has_filter(name: str) -> bool:
+    """Whether `ffmpeg_program()` was built with the filter."""
+    return re.search(rf"^\s*\S+\s+{name}\s", _filters(ffmpeg_program()), re.MULTILINE) is not None
+
+
+@functools.cache
+def _filters(program: str) -> str:
+    return _ask(program, "-filters")
 
 
 @functools.cache
@@ -175,8 +188,11 @@ def run(command: Sequence[str], limits: Limits, workdir: Path) -> Ended:
             f"no space left on the disk of {workdir}; free some or set TMPDIR to another disk"
         )
     if not in_time:
-        return Ended(f"ffmpeg did not finish within {limits.wall_s:g} s and was ended", messages)
-    return Ended(_failure(code, messages, limits), messages)
+        return Ended(f"ffmpeg did not finish within {limits.wall_s:g} s and was ended", messages, lost=True)
+    failure = _failure(code, messages, limits)
+    crashed = code < 0 and -code not in (signal.SIGXFSZ, signal.SIGXCPU)
+    full = failure is not None and any(re.search(_NO_MEMORY, line, re.IGNORECASE) for line in messages)
+    return Ended(failure, messages, lost=crashed or full)
 
 
 def _limit(pid: int, limits: Limits) -> None:

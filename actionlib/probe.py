@@ -29,6 +29,10 @@ from actionlib.samples import VideoInfo
 WALL_S = 60.0
 
 
+class _Lost(Exception):  # noqa: N818  not an error by itself: the question is asked again
+    """The child gave no answer that says anything about the file; the text is what happened."""
+
+
 class Prober:
     """A child process that answers questions about video files, started at the first one and again after a death.
 
@@ -71,6 +75,7 @@ class Prober:
             codec=answer["codec"],
             pixel_format=answer["pixel_format"],
             stream=answer["stream"],
+            hdr=answer["hdr"],
         )
 
     def packets(self, path: str | Path) -> int:
@@ -105,21 +110,33 @@ class Prober:
         return answer
 
     def _exchange(self, request: bytes) -> dict[str, Any]:
-        for attempt in (1, 2):
-            child = self._child or self._start()
-            line = _converse(child, request, time.monotonic() + self._wall_s)
-            if line.endswith(b"\n"):
-                answer: dict[str, Any] = json.loads(line)
+        """Ask, and once more in a fresh child where this one hung, died or may have lacked memory: somebody may have
+        killed it while it was idle, the machine may have been too busy, or earlier files may have filled it."""
+        is_fresh = self._child is None
+        try:
+            answer = self._ask_child(request)
+            if is_fresh or not answer.get("doubt"):
                 return answer
-            hung = child.poll() is None
-            code = self._end()
-            if hung:
-                raise DecodeError("probe", f"no answer within {self._wall_s:g} s")
-            # A child that somebody killed while it was idle says nothing about this file: ask once more.
-            if attempt == 2:
-                name = signal.Signals(-code).name if code < 0 else f"code {code}"
-                raise DecodeError("probe", f"the decoder crashed ({name})")
-        raise ActionlibError("unreachable")
+            self._end()
+        except _Lost:
+            pass
+        try:
+            return self._ask_child(request)
+        except _Lost as lost:
+            raise DecodeError("probe", str(lost)) from lost
+
+    def _ask_child(self, request: bytes) -> dict[str, Any]:
+        """One attempt. Raises _Lost, the child being ended then."""
+        child = self._child or self._start()
+        line = _converse(child, request, time.monotonic() + self._wall_s)
+        if line.endswith(b"\n"):
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        hung = child.poll() is None
+        code = self._end()
+        if hung:
+            raise _Lost(f"no answer within {self._wall_s:g} s")
+        raise _Lost(f"the decoder crashed ({signal.Signals(-code).name if code < 0 else f'code {code}'})")
 
     def _start(self) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("probe_child.py")

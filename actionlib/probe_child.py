@@ -19,9 +19,15 @@ from av.video.stream import VideoStream
 
 Answer = dict[str, Any]
 
+_HDR = {16: "smpte2084", 18: "arib-std-b67"}  # transfer characteristics of ITU-T H.273, table 3
+
 
 class RefusedError(Exception):
     """The file is not a video we take; the text is the reason."""
+
+
+class NoFrameError(RefusedError):
+    """Nothing decodes. FFmpeg says the same of damage and of memory that is used up."""
 
 
 def main() -> None:
@@ -37,9 +43,9 @@ def main() -> None:
         try:
             answer = _packets(request) if request["ask"] == "packets" else _info(request)
         except RefusedError as refused:
-            answer = {"reason": str(refused)}
+            answer = {"reason": str(refused), "doubt": isinstance(refused, NoFrameError)}
         except (av.error.FFmpegError, OSError, MemoryError, ValueError) as error:
-            answer = {"reason": _plain(error, request["path"])}
+            answer = {"reason": _plain(error, request["path"]), "doubt": isinstance(error, MemoryError)}
         signal.alarm(0)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
@@ -92,6 +98,7 @@ def _info(request: Answer) -> Answer:
             "codec": stream.codec_context.codec.canonical_name,
             "pixel_format": frame.format.name,
             "stream": number,
+            "hdr": _HDR.get(frame.color_trc) or _HDR.get(stream.codec_context.color_trc),
         }
 
 
@@ -117,12 +124,12 @@ def _first_frame(container: av.container.InputContainer, stream: VideoStream) ->
                 return frame
         except av.error.FFmpegError as error:
             reason = str(error.strerror)
-    raise RefusedError(f"no frame could be decoded ({reason})")
+    raise NoFrameError(f"no frame could be decoded ({reason})")
 
 
 def _check_size(width: int, height: int, pixels: int) -> None:
     if width <= 0 or height <= 0:
-        raise RefusedError("the video stream states no picture size")
+        raise RefusedError(f"the stream states no picture size, or one over the limit of {pixels} pixels")
     if width * height > pixels:
         raise RefusedError(f"picture of {width}x{height} is over the limit of {pixels} pixels")
 

@@ -64,6 +64,7 @@ class VideoInfo:
         header_frames: frames the container promises, None where it does not say. Never trusted.
         duration_s: video stream duration, None where unknown. Never trusted.
         stream: index among the file's video streams.
+        hdr: transfer curve of high dynamic range, `smpte2084` (PQ) or `arib-std-b67` (HLG); None for any other.
     """
 
     width: int
@@ -76,6 +77,7 @@ class VideoInfo:
     codec: str
     pixel_format: str
     stream: int
+    hdr: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

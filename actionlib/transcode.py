@@ -30,6 +30,7 @@ from actionlib.ffmpeg_process import (
     check_ffmpeg,
     ffmpeg_program,
     ffmpeg_version,
+    has_filter,
     run,
 )
 from actionlib.jpeg_offsets import jpeg_offsets
@@ -81,13 +82,14 @@ class Transcoded:
         video: the stored video.
         note: empty when all went well; else what the decoder complained about, and how many frames were promised
             and found. The frames that are there are real ones, never repeats.
-        source_sha256: of the whole source file; of a folder, its frames one after the other.
+        source_sha256, source_bytes: of the whole source file; of a folder, its frames one after the other.
     """
 
     info: VideoInfo
     video: EncodedVideo
     note: str
     source_sha256: str
+    source_bytes: int
 
 
 def output_size(info: VideoInfo, resize: Resize) -> tuple[int, int]:
@@ -177,15 +179,18 @@ def transcode_all(
         outputs = [_output(info, form, folder / f"{number}") for number, form in enumerate(forms)]
         progress = folder / "progress"
         command = ffmpeg_command(source, outputs, progress, info, part, limits)
-        ended = _without_paths(run(command, limits, folder), source.path, folder)
+        ended = run(command, limits, folder)
+        if ended.lost:  # once more, since the machine may have been too busy
+            ended = run(command, limits, folder)
+        ended = _without_paths(ended, source.path, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
         frames = _frames_written(progress)
         _check_enough(frames, info, part, ended)
         note = _note((*source.notes, *ended.messages), info, frames, part)
-        digest = storage.sha256_file(source.path)
+        digest, size = storage.sha256_file(source.path), source.path.stat().st_size
         videos = [_read(output, frames, part.fps or stored_fps(info)) for output in outputs]
-        return [Transcoded(info=info, video=video, note=note, source_sha256=digest) for video in videos]
+        return [Transcoded(info, video, note, digest, size) for video in videos]
 
 
 def _output(info: VideoInfo, form: Form, target: Path) -> Output:
@@ -197,6 +202,11 @@ def _output(info: VideoInfo, form: Form, target: Path) -> Output:
 
 def _look_into(source: Source, limits: Limits) -> VideoInfo:
     info = shared_prober().probe(source.path, limits.pixels, source.demuxer)
+    if info.hdr and not has_filter("zscale"):
+        raise DecodeError(
+            "transcode",
+            f"high dynamic range ({info.hdr}), and this ffmpeg has no zscale filter to convert it",
+        )
     if source.fps is None:
         return info
     # What the demuxer says of rate and length is invented: the file holds pictures and nothing else.

@@ -127,7 +127,7 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "end_s": row.end_s,
     }
     try:
-        done, source_bytes = _transcode(plan, row, folder)
+        done = _transcode(plan, row, folder)
     except DecodeError as error:
         return {**common, "status": "rejected", "stage": error.stage, "reason": error.reason}
     video, info = done.video, done.info
@@ -145,7 +145,7 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "sar_den": info.sample_aspect_ratio.denominator,
         "codec": info.codec,
         "header_frames": info.header_frames,
-        "source_bytes": source_bytes,
+        "source_bytes": done.source_bytes,
         "source_sha256": done.source_sha256,
         "width": video.width,
         "height": video.height,
@@ -156,12 +156,11 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
     }
 
 
-def _transcode(plan: Plan, row: VideoRow, folder: Path) -> tuple[Transcoded, int]:
-    """Fetch and transcode; what either leaves on the disk is gone afterwards. Returns the source's bytes as well."""
+def _transcode(plan: Plan, row: VideoRow, folder: Path) -> Transcoded:
+    """Fetch and transcode; what either leaves on the disk is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        source = _fetch(storage.join(plan.settings["source"], row.path), Path(work))
-        done = transcode.transcode(
-            source,
+        return transcode.transcode(
+            _fetch(storage.join(plan.settings["source"], row.path), Path(work)),
             resize=plan.settings["resize"],
             encoding=plan.settings["encoding"],
             start_s=row.start_s,
@@ -170,7 +169,6 @@ def _transcode(plan: Plan, row: VideoRow, folder: Path) -> tuple[Transcoded, int
             limits=transcode.Limits(**plan.settings["limits"]),
             workdir=Path(work),
         )
-        return done, source.stat().st_size
 
 
 def _fetch(source: str, work: Path) -> Path:

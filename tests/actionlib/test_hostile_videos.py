@@ -93,7 +93,7 @@ def test_no_file_leads_to_another(sibling: Path, tmp_path: Path) -> None:
         script = sibling.with_name(name)
         script.write_text(text)
         with opened(sibling, script) as found:
-            with pytest.raises(DecodeError, match="probe: not a video"):
+            with pytest.raises(DecodeError, match=r"probe: not a (video|picture)"):
                 transcode(script, resize="short256", encoding="h264")
             # The second wall must stand without the first.
             outputs = [Output(tmp_path / "out.mp4", (342, 256), "h264")]
@@ -162,7 +162,7 @@ def test_a_bad_ffmpeg_is_a_reason_and_leaves_nothing(
     began = time.monotonic()
     with pytest.raises(DecodeError) as caught:
         transcode(sibling, resize="short256", encoding="h264", limits=Limits(wall_s=1.5), workdir=workdir)
-    assert time.monotonic() - began < 1.5 + 2
+    assert time.monotonic() - began < 2 * 1.5 + 2  # a hang or crash is tried once more
     assert caught.value.stage == "transcode" and reason in caught.value.reason
     assert list(workdir.iterdir()) == []
     for name in ("child", "grandchild"):
