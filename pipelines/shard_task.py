@@ -27,6 +27,7 @@ from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
 from actionlib.source import is_folder
 from actionlib.transcode import Transcoded
+from pipelines import dedup
 from pipelines.plan import Plan
 
 _SCRATCH = "actionlib-shard-"
@@ -128,8 +129,12 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
     }
     try:
         done = _transcode(plan, row, folder)
+        same = dedup.find(plan, done.video)
     except DecodeError as error:
         return {**common, "status": "rejected", "stage": error.stage, "reason": error.reason}
+    if same is not None:
+        rejected = {"status": "rejected", "stage": dedup.STAGE, "reason": same.reason}
+        return {**common, **rejected, "duplicate_of": same.video}
     video, info = done.video, done.info
     return {
         **common,

@@ -14,12 +14,14 @@ from actionlib.labels.path_lists import path_label_lists
 from actionlib.labels.proposals import activitynet_results, bsn_files, ssn_lists
 from actionlib.labels.thumos14_files import thumos14
 from actionlib.labels.ucf101_lists import ucf101
+from actionlib.labels.web_lists import cut, web_lists
 
 __all__ = [
     "Span",
     "activitynet_results",
     "ava",
     "bsn_files",
+    "cut",
     "folder",
     "hmdb51",
     "kinetics",
@@ -28,4 +30,5 @@ __all__ = [
     "ssn_lists",
     "thumos14",
     "ucf101",
+    "web_lists",
 ]

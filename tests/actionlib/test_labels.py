@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from actionlib import labels
 from actionlib.errors import InputError, LabelError
+from actionlib.samples import Annotations, VideoRow
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -404,3 +406,52 @@ def test_no_path_leaves_the_root(text: str) -> None:
         return
     assert os.path.normpath(os.path.join("/root", path)) == f"/root/{path}"
     assert labels.safe_path(path) == path
+
+
+# --- web data of three kinds ------------------------------------------------------------------------------------------
+
+
+def test_web_lists_of_three_kinds(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path,
+        {"t": "a.mp4 1\n", "v": "b.mp4 0\n", "u": "long one.webm 2\ngone.mp4 0\n", "i": "x/p.jpg 3\n"},
+    )
+    lists = {
+        "trimmed": {"train": folder / "t", "val": folder / "v"},
+        "untrimmed": {"train": folder / "u"},
+        "image": {"train": folder / "i"},
+    }
+    found = labels.web_lists(lists)
+    assert found.classes == ("0", "1", "2", "3")
+    assert [(row.id, row.kind, row.splits) for row in found.rows] == [
+        ("a.mp4", "trimmed", ("train",)),
+        ("b.mp4", "trimmed", ("val",)),
+        ("long one.webm", "untrimmed", ("train",)),
+        ("gone.mp4", "untrimmed", ("train",)),
+        ("x/p.jpg", "image", ("train",)),
+    ]
+    cut = labels.cut(found, {"long one.webm": 26.0}, 10.0)
+    clips = [(row.id, row.start_s, row.end_s) for row in cut.rows if row.kind == "untrimmed"]
+    assert clips == [
+        ("long one.webm#00000", 0.0, 10.0),
+        ("long one.webm#00001", 10.0, 20.0),
+        ("long one.webm#00002", 20.0, 35.0),
+        ("gone.mp4", None, None),
+    ]
+    assert cut.tables["durations"].to_pylist() == [{"video": "long one.webm", "duration_s": 26.0}]
+    (folder / "i").write_text("a.mp4 1\n")
+    with pytest.raises(LabelError, match=r"a\.mp4 is in a list of trimmed and in one of image"):
+        labels.web_lists(lists)
+    with pytest.raises(LabelError, match="no list is given"):
+        labels.web_lists({"trimmed": {}})
+
+
+@given(st.floats(0.01, 500), st.floats(0.5, 60))
+def test_clips_of_an_untrimmed_video_hold_all_of_it_once(duration_s: float, clip_s: float) -> None:
+    whole = VideoRow("v", "v", (0,), ("train",), kind="untrimmed")
+    rows = labels.cut(Annotations((whole,), ("x",)), {"v": duration_s}, clip_s).rows
+    assert rows[0].start_s == 0 and all(row.path == "v" for row in rows)
+    assert all(one.end_s == pytest.approx(other.start_s) for one, other in itertools.pairwise(rows))
+    assert rows[-1].end_s is not None and rows[-1].end_s >= duration_s - 1e-6
+    last_s = duration_s - (rows[-1].start_s or 0)
+    assert last_s <= 1.5 * clip_s + 1e-6 and (len(rows) == 1 or last_s >= 0.5 * clip_s - 1e-6)

@@ -14,11 +14,13 @@ import pytest
 from actionlib.errors import ActionlibError, InputError, LabelError, ShardError
 from jobs import (
     cli,
+    preprocess_ava,
     preprocess_folder,
     preprocess_hmdb51,
     preprocess_k400,
     preprocess_thumos14,
     preprocess_ucf101,
+    preprocess_web,
 )
 from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
@@ -138,7 +140,15 @@ def test_a_defect_keeps_its_traceback() -> None:
         cli.run(main, Config, ["--source", "x"])
 
 
-JOBS = [preprocess_ucf101, preprocess_hmdb51, preprocess_k400, preprocess_thumos14, preprocess_folder]
+JOBS = [
+    preprocess_ucf101,
+    preprocess_hmdb51,
+    preprocess_k400,
+    preprocess_thumos14,
+    preprocess_ava,
+    preprocess_web,
+    preprocess_folder,
+]
 
 
 def explanations(config: type[Any], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
