@@ -2,10 +2,11 @@
 
 Layout below the dataset's root, a local folder or `s3://bucket/prefix`:
 
-- `_dataset.json`: written last and never changed. Schema version, name, resize and encoding with the encoder's
-  settings, class names, per split counts, and path, rows, bytes and sha256 of the manifest and of every shard.
-  Without it there is no dataset.
-- `manifest.parquet`: one row per annotated video, stored or not, columns in `MANIFEST`.
+- `_dataset.json`: written last, and replaced in one step where the dataset gains a version. Schema version, name,
+  resize and encoding with the encoder's settings, class names, per split counts, and path, rows, bytes and sha256 of
+  the manifest and of every shard. Without it there is no dataset.
+- `_versions/<version>.json`: every `_dataset.json` there was, for `Dataset.open(uri, version)`.
+- `manifest-<hash>.parquet`: one row per annotated video, stored or not, columns in `MANIFEST`.
 - `rgb/part-NNNNN-<hash>.parquet`: the videos, see `actionlib.shards`.
 - `annotations/<name>-<hash>.parquet`: annotations that do not fit one label a video, where the data set has such.
 
@@ -93,29 +94,36 @@ class Dataset:
         self._pid = os.getpid()
 
     @classmethod
-    def open(cls, uri: str) -> Dataset:
+    def open(cls, uri: str, version: str | None = None) -> Dataset:
         """Open the dataset at `uri`, a path or `s3://`, and check its manifest.
 
+        Args:
+            version: one that it had before, by default the newest.
+
         Raises:
-            LocationError: no finished dataset is there.
+            LocationError: no finished dataset is there, or not with this version.
             ShardError: `_dataset.json` or the manifest is damaged, or of another schema version.
         """
-        dataset = cls.open_document(uri)
+        dataset = cls.open_document(uri, version)
         dataset._table  # noqa: B018  read and checked now, so that a damaged manifest shows at once
         return dataset
 
     @classmethod
-    def open_document(cls, uri: str) -> Dataset:
+    def open_document(cls, uri: str, version: str | None = None) -> Dataset:
         """As `open`, but the manifest is left alone until something asks for it: for readers that stream it."""
         uri = storage.check_uri(uri, "--data")
         try:
-            text = storage.read(storage.join(uri, DATASET))
+            text = storage.read(storage.join(uri, version_path(version) if version else DATASET))
         except (FileNotFoundError, NotADirectoryError) as error:
+            if version:
+                raise LocationError(f"{uri}: there is no version {version}") from error
             raise LocationError(
                 f"{uri}: no dataset is there ({DATASET} is missing); if its preprocessing was stopped, run the same "
                 "command again"
             ) from error
-        return cls(uri, _parse(text, uri), hashlib.sha256(text).hexdigest()[:12])
+        if version not in (None, version_of(text)):
+            raise ShardError(f"{uri}: version {version} is damaged; restore it from an older version")
+        return cls(uri, _parse(text, uri), version_of(text))
 
     def __reduce__(self) -> tuple[type[Dataset], tuple[str, dict[str, Any], str]]:
         return type(self), (self.uri, self.document, self.version)
@@ -286,6 +294,16 @@ class Dataset:
             if len(self._files) > _OPEN_SHARDS:
                 self._files.popitem(last=False)[1].close()
         return self._files[path]
+
+
+def version_of(text: bytes) -> str:
+    """The version of a dataset, from the bytes of its `_dataset.json`: 12 hex digits."""
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def version_path(version: str) -> str:
+    """Where the `_dataset.json` of a version stays, below the root."""
+    return f"_versions/{version}.json"
 
 
 def _parse(text: bytes, uri: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 `InputError` and what is below it mean that the caller's input, flags or environment are wrong and that
 running again unchanged cannot help: jobs end with exit code 2. Every other `ActionlibError` means that the
-work itself failed: exit code 1. A message says what, where, and what to do.
+work itself failed: exit code 1, or 3 where another run is at it already. A message says what, where, and what to do.
 """
 
 
@@ -60,3 +60,15 @@ class CheckpointError(ActionlibError):
 
 class ConflictError(ActionlibError):
     """Another process changed an object between our read and our conditional write."""
+
+
+class StorageError(ActionlibError):
+    """The storage refuses, does not answer, or damages what passes through it."""
+
+
+class AlreadyRunningError(ActionlibError):
+    """Another run works at the same place. Jobs end with exit code 3: nothing is wrong, and nothing is to be mended."""
+
+
+class LeaseLostError(ConflictError):
+    """Another run took this place over while ours made no sign of life; ours must stop and cannot publish."""

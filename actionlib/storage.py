@@ -12,27 +12,27 @@ behaviour from hard links and renames, and keep older versions of swapped object
 
 from __future__ import annotations
 
-import functools
+import fcntl
 import hashlib
 import os
 import posixpath
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actionlib.errors import ConflictError, LocationError
+from actionlib import s3, s3_listing
+from actionlib.errors import ConflictError, LocationError, StorageError
 
 if TYPE_CHECKING:
-    import s3fs
     from pyarrow.fs import FileSystem
 
 _KEPT = ".versions"
-_LISTERS = 16  # requests of one listing at a time
-_PAGE_KEYS = 1000  # in one answer; S3 gives no more
+_LOCK_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +70,13 @@ def join(uri: str, *parts: str) -> str:
 
 def read(uri: str) -> bytes:
     """Raises FileNotFoundError where nothing is there."""
-    if is_s3(uri):
-        data: bytes = _s3().cat_file(uri)
-        return data
-    return Path(uri).read_bytes()
+    return s3.get(uri)[0] if is_s3(uri) else Path(uri).read_bytes()
 
 
 def read_range(uri: str, start: int, end: int) -> bytes:
     """Bytes `start` to `end` (exclusive), fewer where the object ends before. Raises FileNotFoundError."""
     if is_s3(uri):
-        data: bytes = _s3().cat_file(uri, start=start, end=end)
-        return data
+        return s3.patiently(uri, lambda: bytes(s3.client().cat_file(uri, start=start, end=end)))
     with Path(uri).open("rb") as file:
         file.seek(start)
         return file.read(end - start)
@@ -89,7 +85,7 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 def write(uri: str, data: bytes) -> None:
     """Write the whole object, replacing what is there."""
     if is_s3(uri):
-        _s3().pipe_file(uri, data)
+        s3.put(uri, data)
         return
     path = Path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +95,7 @@ def write(uri: str, data: bytes) -> None:
 def create(uri: str, data: bytes) -> bool:
     """Write the object if nothing is there. Returns False, having changed nothing, where something is."""
     if is_s3(uri):
-        return _conditional_put(uri, data, IfNoneMatch="*") is not None
+        return s3.put(uri, data, IfNoneMatch="*") is not None
     path = Path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path, data)
@@ -115,50 +111,49 @@ def create(uri: str, data: bytes) -> bool:
 def read_tagged(uri: str) -> tuple[bytes, str]:
     """The object and a tag of its content, for `swap`. Raises FileNotFoundError."""
     if is_s3(uri):
-        bucket, key = _split(uri)
-        reply = _s3().call_s3("get_object", Bucket=bucket, Key=key)
-        return _s3_body(reply["Body"]), str(reply["ETag"])
+        return s3.get(uri)
     data = Path(uri).read_bytes()
     return data, hashlib.sha256(data).hexdigest()
 
 
-def swap(uri: str, data: bytes, expected: str | None) -> str:
+def swap(uri: str, data: bytes, expected: str | None, keep: bool = True) -> str:
     """Replace the object only if it still has tag `expected` (None: only if it is absent); return the new tag.
 
-    The object that was there stays readable through `versions` (on S3 in a versioned bucket).
+    The object that was there stays readable through `versions` (on S3 in a versioned bucket; in a local folder unless
+    `keep` is false, for an object that is replaced every few seconds).
 
     Raises:
         ConflictError: somebody else changed it since.
     """
+    changed = ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
     if is_s3(uri):
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
-        tag = _conditional_put(uri, data, **condition)
+        tag = s3.put(uri, data, **condition)
         if tag is None:
-            raise ConflictError(
-                f"{uri} was changed by another process meanwhile; is the same run started twice?"
-            )
+            raise changed
         return tag
     path = Path(uri)
-    current = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
-    if current != expected:
-        raise ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
     kept = path.parent / _KEPT / path.name
     kept.mkdir(parents=True, exist_ok=True)
-    number = 1 + max((int(p.name) for p in kept.iterdir()), default=0)
-    while not create(str(kept / f"{number:09d}"), data):  # claims the number; a racing writer takes the next
-        number += 1
-    os.replace(_temporary(path, data), path)
+    with _locked(kept):
+        current = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+        if current != expected:
+            raise changed
+        if keep:
+            number = 1 + max((int(p.name) for p in kept.glob("[0-9]*")), default=0)
+            os.replace(_temporary(path, data), kept / f"{number:09d}")
+        os.replace(_temporary(path, data), path)
     return hashlib.sha256(data).hexdigest()
 
 
 def versions(uri: str) -> list[Version]:
     """Versions of an object, newest first, without delete markers."""
     if is_s3(uri):
-        bucket, key = _split(uri)
+        _, key = s3.split(uri)
         found: list[dict[str, Any]] = []
         page: dict[str, str] = {}
         while True:  # S3 lists the versions of a key newest first
-            reply = _s3().call_s3("list_object_versions", Bucket=bucket, Prefix=key, **page)
+            reply = s3.call(uri, "list_object_versions", Prefix=key, **page)
             found += [v for v in reply.get("Versions", []) if v["Key"] == key]
             if not reply.get("IsTruncated"):
                 break
@@ -168,7 +163,7 @@ def versions(uri: str) -> list[Version]:
             for v in found
         ]
     path = Path(uri)
-    kept = sorted((path.parent / _KEPT / path.name).glob("*"), reverse=True)
+    kept = sorted((path.parent / _KEPT / path.name).glob("[0-9]*"), reverse=True)
     return [
         Version(p.name, _iso(p.stat().st_mtime), p.stat().st_size, current=i == 0) for i, p in enumerate(kept)
     ]
@@ -177,12 +172,10 @@ def versions(uri: str) -> list[Version]:
 def read_version(uri: str, version_id: str) -> bytes:
     """Raises LocationError where that version does not exist."""
     if is_s3(uri):
-        bucket, key = _split(uri)
         try:
-            reply = _s3().call_s3("get_object", Bucket=bucket, Key=key, VersionId=version_id)
-        except OSError as error:
+            return s3.get(uri, VersionId=version_id)[0]
+        except (OSError, StorageError) as error:
             raise LocationError(f"{uri} has no version {version_id}") from error
-        return _s3_body(reply["Body"])
     path = Path(uri)
     try:
         return (path.parent / _KEPT / path.name / Path(version_id).name).read_bytes()
@@ -198,7 +191,7 @@ def size_bytes(uri: str) -> int | None:
     """Size of the object, None where there is none."""
     if is_s3(uri):
         try:
-            info = _s3().info(uri)
+            info = s3.patiently(uri, lambda: s3.client().info(uri))
         except FileNotFoundError:
             return None
         return int(info["size"]) if info["type"] == "file" else None
@@ -212,8 +205,7 @@ def listing(uri: str) -> dict[str, int]:
     Symbolic links that lead out of a local root are left out: a data set cannot reach beyond its folder.
     """
     if is_s3(uri):
-        bucket, key = _split(uri.rstrip("/") + "/")
-        return dict(sorted(_s3_listing(bucket, key)))
+        return {key: size for key, size, _ in s3_listing.objects(uri)}
     return dict(sorted(_local_listing(Path(uri).resolve())))
 
 
@@ -247,41 +239,6 @@ def _opened(folder: str) -> Any:
         ) from error
 
 
-def _s3_listing(bucket: str, root: str) -> Iterator[tuple[str, int]]:
-    """Key below `root` and size of every object.
-
-    A request lists at most 1,000 keys, one after another. So folders are opened until there are some for every
-    thread, and are then listed side by side; a single folder with a million files takes its 1,000 requests.
-    """
-    prefixes = [root]
-    with ThreadPoolExecutor(_LISTERS) as pool:
-        while prefixes and len(prefixes) < _LISTERS:
-            opened, prefixes = pool.map(functools.partial(_s3_pages, bucket, delimiter="/"), prefixes), []
-            for files, folders in opened:
-                yield from ((key[len(root) :], size) for key, size in files)
-                prefixes += folders
-        for files, _ in pool.map(functools.partial(_s3_pages, bucket, delimiter=""), prefixes):
-            yield from ((key[len(root) :], size) for key, size in files)
-
-
-def _s3_pages(bucket: str, prefix: str, delimiter: str) -> tuple[list[tuple[str, int]], list[str]]:
-    """Objects whose key begins with `prefix` and, given a delimiter, the folders that hold the others."""
-    files: list[tuple[str, int]] = []
-    folders: list[str] = []
-    page = {"Delimiter": delimiter} if delimiter else {}
-    while True:
-        try:
-            reply = _s3().call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=_PAGE_KEYS, **page)
-        except FileNotFoundError:
-            return files, folders  # no such bucket
-        objects = reply.get("Contents", [])
-        files += [(item["Key"], int(item["Size"])) for item in objects if not item["Key"].endswith("/")]
-        folders += [item["Prefix"] for item in reply.get("CommonPrefixes", [])]
-        if not reply.get("IsTruncated"):
-            return files, folders
-        page["ContinuationToken"] = reply["NextContinuationToken"]
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
     """What an S3 object is: `tag` changes with its content; `md5` is of its bytes, None where S3 does not tell."""
@@ -297,19 +254,43 @@ def head(uri: str) -> Head:
     The tag of an object that was stored in one piece is the MD5 of its bytes, unless it is encrypted with keys other
     than S3's own (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
     """
-    bucket, key = _split(uri)
-    reply = _s3().call_s3("head_object", Bucket=bucket, Key=key)
+    reply = s3.call(uri, "head_object", Key=s3.split(uri)[1])
     tag = str(reply["ETag"])
     plain = reply.get("ServerSideEncryption") in (None, "AES256") and "SSECustomerAlgorithm" not in reply
     md5 = tag.strip('"') if plain and "-" not in tag else None
     return Head(int(reply["ContentLength"]), tag, md5)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An object in a listing; its age is by the clock of the storage, whatever the clock here says."""
+
+    size_bytes: int
+    age_s: float
+
+
+def age_s(uri: str) -> float:
+    """Seconds since the object was written, by the clock of the storage. Raises FileNotFoundError."""
+    if is_s3(uri):
+        reply = s3.call(uri, "head_object", Key=s3.split(uri)[1])
+        return s3.time_of(reply) - float(reply["LastModified"].timestamp())
+    return _folder_time(Path(uri).parent) - Path(uri).stat().st_mtime
+
+
+def entries(uri: str) -> dict[str, Entry]:
+    """`listing` with ages."""
+    if is_s3(uri):
+        now = s3.time_of(s3.call(uri, "head_bucket"))
+        return {key: Entry(size, now - modified) for key, size, modified in s3_listing.objects(uri)}
+    sizes = listing(uri)
+    now = _folder_time(Path(uri)) if sizes else 0.0
+    return {name: Entry(size, now - Path(uri, name).stat().st_mtime) for name, size in sizes.items()}
+
+
 def delete(uri: str) -> None:
     """Remove the object; in a versioned bucket its older versions stay. Nothing there is not an error."""
     if is_s3(uri):
-        bucket, key = _split(uri)
-        _s3().call_s3("delete_object", Bucket=bucket, Key=key)
+        s3.call(uri, "delete_object", Key=s3.split(uri)[1])
     else:
         Path(uri).unlink(missing_ok=True)
 
@@ -317,7 +298,7 @@ def delete(uri: str) -> None:
 def upload(local: Path, uri: str) -> None:
     """Copy a finished local file to `uri` in one atomic step (multipart where large)."""
     if is_s3(uri):
-        _s3().put_file(str(local), uri)
+        s3.put_file(local, uri)
         return
     path = Path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -331,7 +312,7 @@ def upload(local: Path, uri: str) -> None:
 def download(uri: str, local: Path) -> None:
     """Copy the object to a local file. Raises FileNotFoundError."""
     if is_s3(uri):
-        _s3().get_file(uri, str(local))
+        s3.get_file(uri, local)
     else:
         shutil.copyfile(uri, local)
 
@@ -345,8 +326,7 @@ def arrow_filesystem(uri: str) -> tuple[FileSystem, str]:
 
     if not is_s3(uri):
         return fs.LocalFileSystem(), uri
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    scheme, _, host = (endpoint or "").rpartition("://")
+    scheme, _, host = (s3.endpoint() or "").rpartition("://")
     filesystem = fs.S3FileSystem(
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         endpoint_override=host or None,
@@ -370,7 +350,7 @@ def check_readable(uri: str, flag: str) -> None:
     """Raises LocationError unless something is there."""
     if is_s3(uri):
         _check_bucket(uri, flag)
-        if not _s3().exists(uri):
+        if not s3.patiently(uri, lambda: s3.client().exists(uri)):
             raise LocationError(f"{flag} {uri}: nothing is there")
     elif not Path(uri).exists():
         raise LocationError(f"{flag} {uri}: no such file or folder")
@@ -393,8 +373,8 @@ def check_versioned(uri: str, flag: str) -> None:
     if not is_s3(uri):
         return
     _check_bucket(uri, flag)
-    bucket, _ = _split(uri)
-    status = _s3().call_s3("get_bucket_versioning", Bucket=bucket).get("Status", "never enabled")
+    bucket, _ = s3.split(uri)
+    status = s3.call(uri, "get_bucket_versioning").get("Status", "never enabled")
     if status != "Enabled":
         raise LocationError(
             f"{flag} {uri}: bucket {bucket} is not versioned (status: {status}), so a damaged or deleted checkpoint "
@@ -404,77 +384,44 @@ def check_versioned(uri: str, flag: str) -> None:
 
 
 def _check_bucket(uri: str, flag: str) -> None:
-    bucket, _ = _split(uri)
+    bucket, _ = s3.split(uri)
     try:
-        _s3().call_s3("head_bucket", Bucket=bucket)
+        s3.patiently(uri, lambda: s3.client().call_s3("head_bucket", Bucket=bucket), budget_s=30)
     except FileNotFoundError as error:
         raise LocationError(
             f"{flag} {uri}: bucket {bucket} does not exist; create it with\n  aws s3api create-bucket --bucket {bucket}"
         ) from error
-    except PermissionError as error:
-        raise LocationError(f"{flag} {uri}: access to bucket {bucket} was refused: {error}") from error
-    except Exception as error:  # no keys, no endpoint, no network: botocore has no common base for these
-        raise LocationError(
-            f"{flag} {uri}: cannot reach bucket {bucket}: {type(error).__name__}: {error}. Keys and endpoint come from "
-            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL, or the machine's role"
-        ) from error
+    except StorageError as error:
+        raise LocationError(f"{flag} {error}") from error
 
 
 # --- inside -----------------------------------------------------------------------------------------------
 
 
-def _s3() -> s3fs.S3FileSystem:
-    return _s3_of_process(
-        os.getpid(), os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    )
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time inside; the kernel lets go for one that dies."""
+    with (folder / ".lock").open("w") as file:
+        deadline = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise ConflictError(
+                        f"{folder}: another process has held its lock for {_LOCK_S:g} s"
+                    ) from error
+                time.sleep(0.01)
+        yield
 
 
-@functools.lru_cache(maxsize=4)
-def _s3_of_process(pid: int, endpoint: str | None) -> s3fs.S3FileSystem:
-    """s3fs runs an event loop in a thread, which a forked child does not have: one instance per process."""
-    import s3fs
-
-    return s3fs.S3FileSystem(
-        endpoint_url=endpoint,
-        use_listings_cache=False,
-        skip_instance_cache=True,
-        config_kwargs={
-            "connect_timeout": 10,
-            "read_timeout": 60,
-            "retries": {"max_attempts": 8, "mode": "standard"},
-        },
-    )
-
-
-def _conditional_put(uri: str, data: bytes, **condition: str) -> str | None:
-    """PUT under a condition; the new ETag, or None where the condition did not hold (412) or a race was on (409)."""
-    bucket, key = _split(uri)
-    try:
-        return str(_s3().call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)["ETag"])
-    except Exception as error:
-        cause: Any = error if hasattr(error, "response") else error.__cause__
-        code = getattr(cause, "response", {}).get("Error", {}).get("Code", "")
-        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409") or (
-            code in ("NoSuchKey", "404") and "IfMatch" in condition
-        ):
-            return None
-        raise
-
-
-def _s3_body(body: Any) -> bytes:
-    import fsspec.asyn
-
-    async def whole() -> bytes:
-        data: bytes = await body.read()
-        return data
-
-    result: bytes = fsspec.asyn.sync(_s3().loop, whole)
-    return result
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri[5:].partition("/")
-    return bucket, key
+def _folder_time(folder: Path) -> float:
+    """Now, by the clock that stamps files in this folder: that of the server, where it is mounted from one."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"now")
+        file.flush()
+        return os.fstat(file.fileno()).st_mtime
 
 
 def _temporary(path: Path, data: bytes) -> str:

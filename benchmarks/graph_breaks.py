@@ -5,8 +5,8 @@
     PYTHONPATH=. python benchmarks/graph_breaks.py 'tsn_*' --evaluation
 
 Captures every network once on a small clip: as training calls it, auxiliary classifier included, or as evaluation does.
-Nothing is compiled: that a compiled network gives the same numbers is what the slow-marked part of
-tests/zoo/test_modes.py looks at.
+Tensors have no memory behind them, since capturing is all that is done: that a compiled network gives the same
+numbers is what the slow-marked part of tests/zoo/test_modes.py looks at.
 """
 
 from __future__ import annotations
@@ -19,35 +19,37 @@ import torch
 import tyro
 
 from actionlib import create_model, model_info
-from tests.zoo.test_entries import DISTINCT
-from tests.zoo.test_modes import small_input
+from tests.zoo.test_entries import DISTINCT, small_clips
 
 
 @dataclass(frozen=True)
 class Config:
     """Graphs and graph breaks of each distinct network, and the total."""
 
-    pattern: tyro.conf.Positional[str] = "*"
-    """Shell pattern of names, such as 'tsn_*'."""
+    patterns: tyro.conf.Positional[tuple[str, ...]] = ("*",)
+    """Shell patterns of names, such as 'tsn_*', looked at in this order."""
     evaluation: bool = False
     """In evaluation mode and without gradients."""
 
 
 def captured(name: str, *, training: bool) -> tuple[int, list[str]]:
     """The number of graphs for two clips of the entry, and the reason of each graph break."""
-    torch.manual_seed(0)
+    info = model_info(name)
+    options = {"auxiliary": True} if training and info.recipe.auxiliary_weight > 0 else {}
     torch.compiler.reset()
-    model = create_model(name, num_classes=5).train(training)
-    auxiliary = training and model_info(name).recipe.auxiliary_weight > 0
+    with torch.device("meta"):
+        model = create_model(name, num_classes=5).train(training)
+        x = torch.empty(2, info.input[0], *small_clips(name)[0])
     with torch.set_grad_enabled(training):
-        found = torch._dynamo.explain(model)(small_input(name), **({"auxiliary": True} if auxiliary else {}))
+        found = torch._dynamo.explain(model)(x, **options)
     reasons = [str(reason.reason) for reason in found.break_reasons]
     assert found.graph_break_count == len(reasons) == found.graph_count - 1
     return found.graph_count, reasons
 
 
 def main(config: Config) -> None:
-    names = sorted(fnmatch.filter(DISTINCT, config.pattern))
+    found = (name for pattern in config.patterns for name in sorted(fnmatch.filter(DISTINCT, pattern)))
+    names = list(dict.fromkeys(found))
     graphs = breaks = 0
     for name in names:
         started = time.monotonic()

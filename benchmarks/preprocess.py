@@ -34,7 +34,7 @@ from unittest import mock
 import ray
 import tyro
 
-from actionlib import labels, transcode
+from actionlib import labels, lease, transcode
 from actionlib.dataset import Dataset
 from pipelines import cluster, manifest, prepare, shard_progress
 from pipelines.plan import Plan
@@ -103,10 +103,13 @@ def ours(config: Config, source: Path, output: Path) -> tuple[float, float, int]
     planned = prepare.check_and_plan(settings, lambda listing: labels.folder(listing()))
     stamps = output / "stamps"
     stamps.mkdir()
-    with shard_progress.shown("benchmark", planned.present) as progress:
+    with (
+        lease.hold(planned.output) as held,
+        shard_progress.shown("benchmark", planned.present) as progress,
+    ):
         stage = functools.partial(timed_stage, planned=planned, monitor=progress.monitor, stamps=stamps)
         list(prepare.run_shards(stage, list(range(planned.shards)), config.workers))
-        manifest.publish(planned, 0.0)
+        manifest.publish(planned, [], 0.0, held)
         ended = time.time()
     spans = [tuple(map(float, path.read_text().split())) for path in stamps.iterdir()]
     inside = sum(b - a for a, b, _ in spans)

@@ -2,7 +2,7 @@
 
 A setting comes from the first of: a flag, the environment variable `ACTIONLIB_<FLAG>`, the file named by
 `--config` or `ACTIONLIB_CONFIG`, the default in the job's `Config`. Exit codes: 0 done, 1 the job failed,
-2 the input is wrong and running again unchanged cannot help, 130 interrupted.
+2 the input is wrong and running again unchanged cannot help, 3 another run is at it already, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import tyro
 import yaml
 
-from actionlib.errors import ActionlibError, InputError
+from actionlib.errors import ActionlibError, AlreadyRunningError, InputError
 
 Config = TypeVar("Config")
 
@@ -38,7 +38,7 @@ def run(main: Callable[[Config], None], config: type[Config], argv: Sequence[str
         main(parse(config, sys.argv[1:] if argv is None else argv, os.environ))
     except ActionlibError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+        return 3 if isinstance(error, AlreadyRunningError) else 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
         print("interrupted; the same command continues", file=sys.stderr)
         return 130
@@ -111,7 +111,7 @@ def _tokens(name: str, value: Any, hint: Any, where: str) -> list[str]:
         if not isinstance(value, bool):
             raise InputError(f"{where}: {name} is {value!r}; it is true or false")
         return [flag if value else flag.replace("--", "--no-", 1)]
-    if typing.get_origin(hint) is tuple:
+    if _is_tuple(hint):
         if isinstance(value, dict):  # `lists: {train1: a.txt}` reads better in YAML than `train1=a.txt`
             value = [f"{key}={item}" for key, item in value.items()]
         return [flag, *(str(item) for item in (value if isinstance(value, list) else [value]))]
@@ -122,8 +122,13 @@ def _tokens(name: str, value: Any, hint: Any, where: str) -> list[str]:
 
 def _from_text(text: str, hint: Any) -> Any:
     """The value of an environment variable: words for a tuple, 1/0 or true/false for a switch, else as it is."""
-    if typing.get_origin(hint) is tuple:
+    if _is_tuple(hint):
         return shlex.split(text)
     if hint is bool:
         return {"1": True, "true": True, "0": False, "false": False}.get(text.lower(), text)
     return text
+
+
+def _is_tuple(hint: Any) -> bool:
+    """Whether values are words: `tuple[str, ...]`, or that `| None`."""
+    return any(typing.get_origin(kind) is tuple for kind in (hint, *typing.get_args(hint)))

@@ -19,7 +19,7 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from actionlib import storage
+from actionlib import s3
 from actionlib.errors import InputError
 
 _STATE = "s3_server.json"
@@ -112,7 +112,6 @@ def stop(server: Server) -> None:
 
 def create_bucket(name: str, versioned: bool) -> None:
     """Make the bucket through the endpoint in the environment; one that exists stays as it is."""
-    s3 = storage._s3()
-    s3.call_s3("create_bucket", Bucket=name)
+    s3.client().call_s3("create_bucket", Bucket=name)
     if versioned:
-        s3.call_s3("put_bucket_versioning", Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        s3.call(f"s3://{name}", "put_bucket_versioning", VersioningConfiguration={"Status": "Enabled"})

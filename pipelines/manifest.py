@@ -1,4 +1,4 @@
-"""The end of preprocessing: the records of all shards become `manifest.parquet`, then `_dataset.json` is created.
+"""The end of preprocessing: the records of all shards become a manifest, and `_dataset.json` names it.
 
 Both hold nothing that depends on when, where or in how many runs the work was done, so the same sources give the same
 bytes. Records are read in manifest order, a few shards at a time: memory does not grow with the dataset.
@@ -6,11 +6,11 @@ bytes. Records are read in manifest order, a few shards at a time: memory does n
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from actionlib import dataset, storage
 from actionlib.errors import ActionlibError, ShardError
+from actionlib.lease import Lease
 from actionlib.samples import VideoRow
 from pipelines import dedup
 from pipelines.plan import Plan
 
-_MANIFEST = "manifest.parquet"
 _READERS = 16  # requests at a time; an object store answers each in tens of milliseconds
 _STATUSES = ("stored", "rejected", "missing")
 
@@ -47,19 +47,23 @@ class Outcome:
             self.rejections[f"{row['stage']}: {row['reason']}"] += 1
 
 
-def publish(plan: Plan, max_rejected: float) -> None:
-    """Write the manifest and create `_dataset.json`. Publishing what is published changes nothing.
+def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Lease) -> None:
+    """Write the manifest and then, in one conditional write, `_dataset.json`.
+
+    Args:
+        retries: what was done again of `plan`, in the order in which it was; the last outcome of a video counts.
 
     Raises:
         ActionlibError: nothing was stored, or a larger share than `max_rejected` of the present videos was rejected;
             nothing is published then.
-        ShardError: a record is not that of its planned shard, or another dataset was published meanwhile.
+        ShardError: a record is not that of its planned shard, or a shard is not there as its record says.
+        LeaseLostError, ConflictError: another run published meanwhile, or is about to.
     """
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="actionlib-manifest-") as folder:
-        local = Path(folder, _MANIFEST)
+        local = Path(folder, "manifest.parquet")
         with pq.ParquetWriter(local, dataset.MANIFEST, compression="zstd") as writer:
-            for rows in _outcomes(plan, outcome):
+            for rows in outcomes(plan, retries, outcome):
                 for row in rows:
                     outcome.add(row)
                 writer.write_table(
@@ -68,21 +72,42 @@ def publish(plan: Plan, max_rejected: float) -> None:
         check_share(plan, outcome.rejections, max_rejected)
         if not outcome.all["stored"]:
             raise ActionlibError(f"{plan.output}: no video was stored; nothing is published")
-        entry = {
-            "path": _MANIFEST,
+        digest = storage.sha256_file(local)
+        entry: dict[str, Any] = {
+            "path": f"manifest-{digest[:16]}.parquet",
             "rows": plan.rows,
             "bytes": local.stat().st_size,
-            "sha256": storage.sha256_file(local),
+            "sha256": digest,
         }
         if sum(outcome.all.values()) != plan.rows or outcome.all["missing"] != plan.rows - plan.present:
             raise ShardError(
                 f"{plan.output}: {plan.rows} videos were planned, {dict(outcome.all)} came out; defect"
             )
-        storage.upload(local, storage.join(plan.output, _MANIFEST))
-    text = json.dumps(_document(plan, outcome, entry), indent=1, ensure_ascii=False).encode()
-    uri = storage.join(plan.output, dataset.DATASET)
-    if not storage.create(uri, text) and storage.read(uri) != text:
-        raise ShardError(f"{uri}: another run published other content meanwhile; choose another --output")
+        _check_shards_are_there(plan, outcome.shards)
+        storage.upload(local, storage.join(plan.output, entry["path"]))
+    publish_document(_document(plan, outcome, entry), plan.output, held)
+
+
+def publish_document(document: dict[str, Any], root: str, held: Lease) -> None:
+    """Make `document` the dataset's newest version; a reader sees the one before or this one, never a mix.
+
+    What it names must be stored already, under names that no earlier version uses for something else. The one before
+    stays readable as `_versions/<version>.json`, and `previous` in the new one says which it is.
+
+    Raises:
+        LeaseLostError, ConflictError: another run published meanwhile, or is about to.
+    """
+    try:
+        before, expected = storage.read_tagged(storage.join(root, dataset.DATASET))
+    except FileNotFoundError:
+        expected = None
+    else:
+        there = json.loads(before)
+        if json.loads(json.dumps(document)) == {key: there[key] for key in there if key != "previous"}:
+            return  # published already, by a run that was killed after it
+        document = {**document, "previous": dataset.version_of(before)}
+    text = json.dumps(document, indent=1, ensure_ascii=False).encode()
+    held.publish(dataset.DATASET, text, dataset.version_path(dataset.version_of(text)), expected)
 
 
 def published(plan: Plan) -> tuple[dict[str, Any], str] | None:
@@ -91,7 +116,25 @@ def published(plan: Plan) -> tuple[dict[str, Any], str] | None:
         text = storage.read(storage.join(plan.output, dataset.DATASET))
     except FileNotFoundError:
         return None
-    return json.loads(text), hashlib.sha256(text).hexdigest()[:12]
+    return json.loads(text), dataset.version_of(text)
+
+
+def _check_shards_are_there(plan: Plan, shards: list[dict[str, Any]]) -> None:
+    """By one listing: a shard that was deleted or cut after its record was written must not be published.
+
+    Raises:
+        ShardError: names one.
+    """
+    sizes = storage.listing(storage.join(plan.output, "rgb"))
+    for shard in shards:
+        found = sizes.get(shard["path"].removeprefix("rgb/"))
+        if found != shard["bytes"]:
+            number = shard["path"].split("-")[1]
+            raise ShardError(
+                f"{storage.join(plan.output, shard['path'])}: {'missing' if found is None else f'{found} bytes'} where "
+                f"{shard['bytes']} bytes were stored; restore it, or remove the record of shard {number} in "
+                f"{plan.records} and run the same command again"
+            )
 
 
 def check_share(plan: Plan, reasons: Counter[str], max_rejected: float) -> None:
@@ -101,24 +144,34 @@ def check_share(plan: Plan, reasons: Counter[str], max_rejected: float) -> None:
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
         raise ActionlibError(
             f"{rejected} of {plan.present} videos were rejected, more than --max-rejected {max_rejected:g} allows "
-            f"({most}). Nothing is published. See the rows in {storage.join(plan.output, '_shards')}; if they are right, "
-            "run again with a larger --max-rejected, which keeps what is done"
+            f"({most}). Nothing is published. See the rows in {plan.records}; if they are right, run again with a "
+            "larger --max-rejected, which keeps what is done; if they were mended, with --retry-rejected"
         )
 
 
-def _outcomes(plan: Plan, outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
-    """Manifest rows in order, in blocks; adds the shards to `outcome`."""
+def outcomes(plan: Plan, retries: Sequence[Plan], outcome: Outcome) -> Iterator[list[dict[str, Any]]]:
+    """Manifest rows in order, in blocks; adds the shards to `outcome`. Memory: a block, and what was done again."""
+    again: dict[str, dict[str, Any]] = {}
+    more_shards: list[dict[str, Any]] = []
     with ThreadPoolExecutor(_READERS) as pool:
+        for retry in retries:
+            for group in retry.groups():
+                for record in pool.map(functools.partial(_read_planned, retry), group):
+                    again.update((row["id"], row) for row in record["rows"])
+                    more_shards += _shard_of(record)
         for group in plan.groups():
             block = []
-            records = pool.map(lambda planned: read_record(plan, *planned), group)
-            for record in records:
-                block += record["rows"]
-                if record["shard"]:
-                    outcome.shards.append({**record["shard"], **_statistics(record["rows"])})
+            for record in pool.map(functools.partial(_read_planned, plan), group):
+                block += [again.get(row["id"], row) for row in record["rows"]]
+                outcome.shards += _shard_of(record)
             yield block
+    outcome.shards += more_shards
     for unplanned in plan.unplanned():
         yield [_missing(row, reason) for row, reason in unplanned]
+
+
+def _read_planned(plan: Plan, planned: tuple[int, list[VideoRow]]) -> dict[str, Any]:
+    return read_record(plan, *planned)
 
 
 def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, Any]:
@@ -150,6 +203,10 @@ def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, An
             "command again"
         )
     return record
+
+
+def _shard_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**record["shard"], **_statistics(record["rows"])}] if record["shard"] else []
 
 
 def _statistics(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import itertools
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actionlib import annotation_tables, storage
-from actionlib.errors import InputError, LabelError, ShardError
+from actionlib.errors import ConflictError, InputError, LabelError, ShardError
 from actionlib.samples import Annotations, VideoRow
 from actionlib.source import is_folder
 
@@ -96,15 +96,23 @@ class Plan:
     shards: int
     tables: dict[str, dict[str, Any]]  # name -> path, rows, bytes, sha256
     adjusted: list[list[Any]]  # [entries of the annotation files, rule]
+    round: int = 0  # 0: all videos; N: those that retry N does again, see `pipelines.retry`
+
+    @property
+    def records(self) -> str:
+        """URI of the folder of the records."""
+        folder = storage.join(self.output, "_shards")
+        return storage.join(folder, f"retry-{self.round}") if self.round else folder
 
     def record(self, shard: int) -> str:
         """URI of the record whose existence means that `shard` is done."""
-        return storage.join(self.output, "_shards", f"part-{shard:05d}.json")
+        return storage.join(self.records, f"part-{shard:05d}.json")
 
     def shard_path(self, shard: int, ids: list[str]) -> str:
         """Path of a shard below the dataset's root: the same videos and settings give the same name."""
         text = json.dumps([self.settings_sha256, ids])
-        return f"rgb/part-{shard:05d}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+        prefix = f"retry{self.round}" if self.round else "part"
+        return f"rgb/{prefix}-{shard:05d}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
 
     def shard_rows(self, shard: int) -> list[VideoRow]:
         """The videos of one shard; reads one row group of the table."""
@@ -161,9 +169,9 @@ class Plan:
             yield file.read_row_group(group, use_threads=False)
 
 
-def load(output: str) -> Plan | None:
-    """The plan stored at `output`, None where there is none. Raises ShardError for a damaged one."""
-    uri = storage.join(output, _PLAN)
+def load(output: str, round: int = 0) -> Plan | None:
+    """The plan stored at `output`, or that of a retry, None where there is none. Raises ShardError for a damaged one."""
+    uri = storage.join(output, f"_retry-{round}.json" if round else _PLAN)
     try:
         document = json.loads(storage.read(uri))
         return Plan(output=output, **{**document, "classes": tuple(document["classes"])})
@@ -189,12 +197,7 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
     if not (sizes >= 0).any():
         raise InputError(_nothing_present(settings.source, rows, listing))
     order, shards = _pack(sizes, settings)
-    with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
-        path = Path(folder, "plan.parquet")
-        _write_table(path, rows, sizes, order, shards)
-        digest = storage.sha256_file(path)
-        name = f"plan-{digest[:16]}.parquet"
-        storage.upload(path, storage.join(output, name))
+    name, digest = _store_table(output, rows, sizes, order, shards)
     document = {
         "settings": _settings_document(settings, annotations),
         "settings_sha256": _settings_sha256(settings, annotations),
@@ -214,6 +217,27 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
             f"{output}: {_PLAN} was removed while it was written; is another process cleaning up?"
         )
     return stored
+
+
+def make_round(base: Plan, number: int, ids: Collection[str]) -> Plan:
+    """Plan to do some videos of `base` again, in shards of their own, and store that as retry `number`."""
+    chosen = pa.array(sorted(ids), pa.string())
+    parts = [block.filter(pc.is_in(block.column("id"), value_set=chosen)) for block in base._checked()]
+    table = pa.concat_tables(part for part in parts if not part.column("shard").null_count)
+    sizes = table.column("source_bytes").to_numpy()
+    names = {field.name for field in dataclasses.fields(Settings)}
+    settings = Settings(**{**{k: v for k, v in base.settings.items() if k in names}, "limit": None})
+    order, shards = _pack(sizes, settings)
+    name, digest = _store_table(base.output, _rows(table), sizes, order, shards)
+    count, last = len(sizes), int(shards.max())
+    made = dataclasses.replace(
+        base, table=name, table_sha256=digest, rows=count, present=count, shards=last + 1, round=number
+    )
+    document = {key: value for key, value in asdict(made).items() if key != "output"}
+    uri = storage.join(base.output, f"_retry-{number}.json")
+    if not storage.create(uri, json.dumps(document, indent=1).encode()):
+        raise ConflictError(f"{uri} was made by another process meanwhile; is the same run started twice?")
+    return made
 
 
 def check_same(plan: Plan, settings: Settings, annotations: Annotations) -> None:
@@ -303,6 +327,23 @@ def _pack(
     _, shards = np.unique(begins // (target * settings.shard_videos), return_inverse=True)
     missing = np.setdiff1d(np.arange(len(sizes)), present)
     return np.concatenate([present, missing]), np.concatenate([shards, np.full(len(missing), -1)])
+
+
+def _store_table(
+    output: str,
+    rows: list[VideoRow],
+    sizes: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+    shards: npt.NDArray[np.int64],
+) -> tuple[str, str]:
+    """Name, from its content, and sha256 of the stored table."""
+    with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
+        path = Path(folder, "plan.parquet")
+        _write_table(path, rows, sizes, order, shards)
+        digest = storage.sha256_file(path)
+        name = f"plan-{digest[:16]}.parquet"
+        storage.upload(path, storage.join(output, name))
+    return name, digest
 
 
 def _write_table(

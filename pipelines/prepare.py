@@ -24,10 +24,11 @@ import ray.data
 import ray.exceptions
 from ray.util.annotations import RayDeprecationWarning
 
-from actionlib import dataset, storage, transcode
+from actionlib import dataset, lease, storage, transcode
 from actionlib.errors import ActionlibError, InputError
+from actionlib.lease import Lease
 from actionlib.samples import Annotations
-from pipelines import cluster, estimate, manifest, plan, shard_progress
+from pipelines import cluster, estimate, manifest, plan, retry, shard_progress
 from pipelines.plan import Plan, Settings
 from pipelines.shard_task import Counts, make_shard
 
@@ -67,6 +68,8 @@ class PrepareConfig:
     """Most videos in a shard."""
     max_rejected: float = 0.05
     """Fail, and publish nothing, if a larger share of the videos that are present cannot be stored."""
+    retry_rejected: tuple[str, ...] | None = None
+    """Do rejected videos again: those with one of these words in their `stage: reason`, or all if none is given."""
     workers: int | None = None
     """CPU cores to use (default: all of the machine or cluster)."""
     plan_only: bool = False
@@ -102,21 +105,25 @@ def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -
 
     Raises:
         InputError: settings, annotations or locations are wrong; nothing was started.
+        AlreadyRunningError: another run works at `--output`.
         ActionlibError: too much was rejected, or a shard could not be made.
     """
     if config.plan_only:
         only_plan(config, annotate)
         return None
-    planned = check_and_plan(config, annotate)
+    _, output = check_locations(config)
     throughput = ""
-    if manifest.published(planned):
-        print(f"{planned.output}: already done, nothing was changed")
+    if storage.exists(storage.join(output, dataset.DATASET)) and config.retry_rejected is None:
+        planned = check_and_plan(config, annotate)
+        print(f"{output}: already done, nothing was changed")
     else:
-        throughput = make_shards(planned, config)
-        manifest.publish(planned, config.max_rejected)
+        storage.check_writable(output, "--output")
+        with lease.hold(output) as held:
+            planned = check_and_plan(config, annotate)
+            throughput = make_dataset(planned, config, held)
     found = manifest.published(planned)
     assert found is not None
-    print(summary(planned.output, *found, throughput))
+    print(summary(output, *found, throughput))
     return found[1]
 
 
@@ -129,6 +136,18 @@ def only_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations])
     print(f"--plan-only: {config.output} was not touched; the same command without it does the work")
 
 
+def check_locations(config: PrepareConfig) -> tuple[str, str]:
+    """`--source` and `--output` as they are used. Raises InputError where they cannot be."""
+    source = storage.check_uri(config.source, "--source")
+    output = storage.check_uri(config.output, "--output")
+    if (output + "/").startswith(source + "/"):
+        raise InputError(
+            f"--output {output} lies inside --source {source}; its shards would be taken for videos"
+        )
+    storage.check_readable(source, "--source")
+    return source, output
+
+
 def check_and_plan(
     config: PrepareConfig, annotate: Callable[[Listing], Annotations], trial: str | None = None
 ) -> Plan:
@@ -137,13 +156,7 @@ def check_and_plan(
     Args:
         trial: a folder that takes a new plan in place of `--output`, which is not written to then.
     """
-    source = storage.check_uri(config.source, "--source")
-    output = storage.check_uri(config.output, "--output")
-    if (output + "/").startswith(source + "/"):
-        raise InputError(
-            f"--output {output} lies inside --source {source}; its shards would be taken for videos"
-        )
-    storage.check_readable(source, "--source")
+    source, output = check_locations(config)
     transcode.check_ffmpeg()
     listing = functools.cache(functools.partial(storage.listing, source))
     settings = Settings(
@@ -174,28 +187,50 @@ def check_and_plan(
     return stored
 
 
+def make_dataset(planned: Plan, config: PrepareConfig, held: Lease) -> str:
+    """Make what is missing of the plan and its retries, plan another retry if one is asked for, and publish.
+
+    Returns a line about the throughput.
+    """
+    before = retry.retries(planned)
+    is_begun = bool(before) and bool(pending_shards(before[-1]))
+    throughput = [make_shards(part, config, held) for part in (planned, *before)]
+    if config.retry_rejected is not None and not is_begun:
+        more = retry.begin(planned, before, config.retry_rejected, config.max_rejected)
+        if more is not None:
+            before.append(more)
+            throughput.append(make_shards(more, config, held))
+    manifest.publish(planned, before, config.max_rejected, held)
+    for part in before:
+        retry.mark_done(part)
+    return "; ".join(filter(None, throughput))
+
+
 def pending_shards(planned: Plan) -> list[int]:
     """The shards that have no record yet."""
-    records = storage.listing(storage.join(planned.output, "_shards"))
+    records = storage.listing(planned.records)
     return [n for n in range(planned.shards) if planned.record(n).rsplit("/", 1)[1] not in records]
 
 
-def make_shards(planned: Plan, config: PrepareConfig) -> str:
+def make_shards(planned: Plan, config: PrepareConfig, held: Lease) -> str:
     """Make every shard that has no record yet, on all of the cluster. Returns a line about the throughput.
 
     Raises:
+        LeaseLostError: another run took over.
         ActionlibError: a shard could not be made, or too many videos were rejected to go on.
     """
     pending = pending_shards(planned)
     throughput = ""
     if pending:
-        show_plan(planned, config, pending)
+        show_plan(planned, config, pending, 0 if planned.round else None)
         counts = Counts()
         with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as progress:
             stage = functools.partial(shard_stage, planned=planned, monitor=progress.monitor)
             for made in run_shards(stage, pending, config.workers):
+                held.check()
                 counts.include(made)
-                manifest.check_share(planned, counts.rejections, config.max_rejected)
+                if not planned.round:  # the share of a retry is told at its end, of all videos
+                    manifest.check_share(planned, counts.rejections, config.max_rejected)
             throughput = progress.throughput(counts)
     estimate.forget(planned)
     return throughput

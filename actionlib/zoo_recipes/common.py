@@ -23,6 +23,11 @@ def dense(base: Recipe, frames: int, stride: int) -> Recipe:
     return replace(base, sampling=replace(base.sampling, frames=frames, stride=stride))
 
 
+def of_file(base: Recipe, old: str, new: str) -> Recipe:
+    """The same numbers, as they stand in the file of another network."""
+    return replace(base, source=base.source.replace(old, new))
+
+
 def segments(base: Recipe, count: int) -> Recipe:
     """The same recipe for another number of segments, one frame each."""
     return replace(base, sampling=Sampling("segments", frames=1, stride=1, segments=count))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from actionlib.recipes import Protocol, Recipe, Sampling
 from actionlib.zoo_recipes import gluoncv_torch
-from actionlib.zoo_recipes.common import TRAINING, VIEWS_250, dense, segments
+from actionlib.zoo_recipes.common import TRAINING, VIEWS_250, dense, of_file, segments
 
 # Crops at test are as large as those of training; the files do not say so.
 TSN_SEG7 = Recipe(
@@ -21,6 +21,9 @@ TSN_SEG7 = Recipe(
     protocol=VIEWS_250,
     source="gluoncv logs/action_recognition/kinetics400/resnet50_v1b_kinetics400_tsn.sh",
     assumed=("protocol.crop_px",),
+)
+TSN_R18_SEG7, TSN_R34_SEG7, TSN_R101_SEG7, TSN_R152_SEG7 = (
+    of_file(TSN_SEG7, "resnet50", f"resnet{depth}") for depth in (18, 34, 101, 152)
 )
 # Gradients were clipped element by element at 40, which never bites; a norm of 40 would.
 TSN_STHV2 = replace(
@@ -62,6 +65,7 @@ R2PLUS1D = Recipe(
     source="gluoncv logs/action_recognition/kinetics400/r2plus1d_resnet18_kinetics400.sh",
     assumed=("protocol.crop_px",),
 )
+R2PLUS1D_R34, R2PLUS1D_R50 = (of_file(R2PLUS1D, "resnet18", name) for name in ("resnet34", "resnet50"))
 SLOWONLY_K700 = replace(
     gluoncv_torch.SLOWONLY_K700,
     source="gluoncv, no MXNet configuration published; the PyTorch one of the same network",

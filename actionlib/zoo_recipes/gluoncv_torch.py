@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from actionlib.recipes import Protocol, Recipe, Sampling
 from actionlib.zoo_recipes import tpn
-from actionlib.zoo_recipes.common import TRAINING, VIEWS_30, dense, segments
+from actionlib.zoo_recipes.common import TRAINING, VIEWS_30, dense, of_file, segments
 
 # Crops at test are as large as the short side. The page says 25x10 views for 2D networks, the configurations that
 # gave the scores 10x3 (8x3 on Something-Something V2).
@@ -23,6 +23,9 @@ TSN_SEG7 = Recipe(
     grad_clip_norm=None,
     protocol=VIEWS_30,
     source="gluoncv scripts/action-recognition/configuration/resnet50_v1b_kinetics400.yaml",
+)
+TSN_R18_SEG7, TSN_R34_SEG7, TSN_R101_SEG7, TSN_R152_SEG7 = (
+    of_file(TSN_SEG7, "resnet50", f"resnet{depth}") for depth in (18, 34, 101, 152)
 )
 TSN_STHV2 = replace(
     segments(TSN_SEG7, 8),
@@ -52,6 +55,9 @@ SLOWONLY_32X2 = replace(
     dense(SLOWONLY_8X8, 32, 2),
     source="gluoncv scripts/action-recognition/configuration/i3d_slow_resnet50_f32s2_kinetics400.yaml",
 )
+SLOWONLY_R101_8X8, SLOWONLY_R101_16X4, SLOWONLY_R101_32X2 = (
+    of_file(recipe, "resnet50", "resnet101") for recipe in (SLOWONLY_8X8, SLOWONLY_16X4, SLOWONLY_32X2)
+)
 SLOWONLY_K700 = replace(
     SLOWONLY_16X4,
     source="gluoncv scripts/action-recognition/configuration/i3d_slow_resnet101_f16s4_kinetics700.yaml",
@@ -70,6 +76,7 @@ R2PLUS1D = replace(
     weight_decay=1e-5,
     source="gluoncv scripts/action-recognition/configuration/r2plus1d_v1_resnet18_kinetics400.yaml",
 )
+R2PLUS1D_R34 = of_file(R2PLUS1D, "resnet18", "resnet34")
 # The weights were ported from VMZ, not trained with this file. It says 32x2, the page 16x2; VMZ's network had 32.
 R2PLUS1D_R152 = replace(
     dense(R2PLUS1D_R50, 32, 2),
@@ -127,6 +134,7 @@ TPN_32X2 = replace(
     dense(TPN_R101_8X8, 32, 2),
     source="gluoncv scripts/action-recognition/configuration/tpn_resnet50_f32s2_kinetics400.yaml",
 )
+TPN_R101_16X4, TPN_R101_32X2 = (of_file(recipe, "resnet50", "resnet101") for recipe in (TPN_16X4, TPN_32X2))
 _CONFIGURATION = "gluoncv scripts/action-recognition/configuration"
 I3D_R50, I3D_R101, I3D_NL5_R50, I3D_NL10_R50, I3D_NL5_R101, I3D_NL10_R101 = (
     replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actionlib.recipes import Recipe, Sampling
-from actionlib.zoo_recipes.common import TRAINING, VIEWS_30, dense
+from actionlib.zoo_recipes.common import TRAINING, VIEWS_30, dense, of_file
 
 # The file's 0.01 is meant for 8 GPUs x 8 clips; the weights were made on 32 GPUs, so 0.04 by its linear rule. The
 # colour jitter of the original (brightness, contrast, saturation, hue, PCA lighting) is left out. Scores on the page
@@ -23,6 +23,9 @@ BASE_8X8 = Recipe(
 )
 BASE_16X4 = replace(dense(BASE_8X8, 16, 4), source="tpn config_files/kinetics400/baseline/r50f16s4.py")
 BASE_32X2 = replace(dense(BASE_8X8, 32, 2), source="tpn config_files/kinetics400/baseline/r50f32s2.py")
+BASE_R101_8X8, BASE_R101_16X4, BASE_R101_32X2 = (
+    of_file(recipe, "r50", "r101") for recipe in (BASE_8X8, BASE_16X4, BASE_32X2)
+)
 # Testing is "fully convolutional": the classifier at every position, mean over positions, softmax, mean over views. A
 # linear classifier of the mean is the same, so that `average="softmax"` says it all. The auxiliary classifier's dropout
 # is 0.5 in the code, whatever the file says; here both have the recipe's, which is 0.5.
@@ -32,8 +35,13 @@ TPN_8X8 = replace(
 )
 TPN_16X4 = replace(dense(TPN_8X8, 16, 4), source="tpn config_files/kinetics400/tpn/r50f16s4.py")
 TPN_32X2 = replace(dense(TPN_8X8, 32, 2), source="tpn config_files/kinetics400/tpn/r50f32s2.py")
+TPN_R101_8X8, TPN_R101_16X4, TPN_R101_32X2 = (
+    of_file(recipe, "r50", "r101") for recipe in (TPN_8X8, TPN_16X4, TPN_32X2)
+)
 # The page links the baseline's file for the two rows trained on MMAction's frames.
-TPN_8X8_MMDATA = replace(TPN_8X8, assumed=(*TRAINING, "auxiliary_weight"))
+TPN_8X8_MMDATA, TPN_R101_8X8_MMDATA = (
+    replace(recipe, assumed=(*TRAINING, "auxiliary_weight")) for recipe in (TPN_8X8, TPN_R101_8X8)
+)
 # Tested on 16 frames: 2 clips of 8, every other frame each. The number of GPUs is not stated; 8 x 8 clips is what the
 # file's rate is meant for. Clips are mirrored, as in the original, although some labels name a direction.
 TSM_STHV1 = Recipe(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actionlib import storage
+from actionlib import s3_listing, storage
 from actionlib.errors import ConflictError, LocationError
 from pipelines import local_s3
 
@@ -115,8 +115,8 @@ def test_listing_of_many_folders_and_pages(
     bucket: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However it is split up, and whatever has a name that begins alike."""
-    monkeypatch.setattr(storage, "_LISTERS", at_once)
-    monkeypatch.setattr(storage, "_PAGE_KEYS", 2)
+    monkeypatch.setattr(s3_listing, "_LISTERS", at_once)
+    monkeypatch.setattr(s3_listing, "_PAGE_KEYS", 2)
     names = ["x.mp4", "deep/er/still/y.mp4", *(f"{c}/{n}.mp4" for c in "abcd" for n in range(5)), "a-b/z.mp4"]
     for number, name in enumerate(names):
         storage.write(f"{bucket}/set/{name}", b"v" * number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actionlib import labels, storage
+from actionlib import labels, lease, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
 from actionlib.samples import Annotations, VideoRow
@@ -267,6 +268,67 @@ def test_too_many_rejections_publish_nothing_until_allowed(
     assert Dataset.open(str(tmp_path / "out")).counts("all")["rejected"] == 3
 
 
+@pytest.fixture
+def half_broken(source: Path, tmp_path: Path) -> Path:
+    """The videos of `source` without two that are empty; `mend` makes one of them good."""
+    shutil.copytree(source, tmp_path / "half")
+    for name in ("a/v00.avi", "b/v01.avi"):
+        (tmp_path / "half" / "videos" / name).write_bytes(b"")
+    return tmp_path / "half"
+
+
+def mend(source: Path, half_broken: Path) -> None:
+    shutil.copy(source / "videos/a/v00.avi", half_broken / "videos/a/v00.avi")
+
+
+def test_rejected_videos_are_done_again_and_the_dataset_gains_a_version(
+    half_broken: Path,
+    source: Path,
+    clean: Path,
+    local_ray: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    first = prepare.prepare(config(half_broken, out, max_rejected=0.5), annotate(source))
+    assert Dataset.open(str(out)).counts("test1")["rejected"] == 1
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "rgb").iterdir()}
+    mend(source, half_broken)
+    again = functools.partial(config, half_broken, out, max_rejected=0.5)
+    assert prepare.prepare(again(), annotate(source)) == first  # only when asked
+    assert prepare.prepare(again(retry_rejected=("no such reason",)), annotate(source)) == first
+    assert "3 videos were rejected; 0 of them are done again" in capsys.readouterr().out
+    second = prepare.prepare(again(retry_rejected=("probe",)), annotate(source))
+    assert second != first
+    old, new, all_good = Dataset.open(str(out), first), Dataset.open(str(out)), Dataset.open(str(clean))
+    old.verify()
+    new.verify()
+    assert old.document["videos"]["rejected"] == 3 and new.document["previous"] == first
+    assert new.document["videos"] == {"nominal": 27, "stored": 23, "rejected": 2, "missing": 2}
+    assert [old.row(i)["id"] for i in range(27)] == [new.row(i)["id"] for i in range(27)]
+    hashes = {row["id"]: row["sha256"] for row in map(all_good.row, range(27))}
+    for index in new.indices("train1").tolist() + new.indices("test1").tolist():
+        assert new.row(index)["sha256"] == hashes[new.row(index)["id"]]
+        assert new.read(index).frames == FRAMES
+    assert {n: (out / "rgb" / n).stat().st_mtime_ns for n in before} == before  # no shard was written again
+    assert prepare.prepare(again(retry_rejected=()), annotate(source)) == second  # nothing more came of it
+
+
+def test_a_retry_also_helps_a_run_that_rejected_too_much(
+    half_broken: Path, source: Path, local_ray: None, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    strict = functools.partial(config, half_broken, out, max_rejected=2 / 25, shard_videos=24)
+    with pytest.raises(ActionlibError, match=r"3 of 25 videos were rejected.*--retry-rejected"):
+        prepare.prepare(strict(), annotate(source))
+    with pytest.raises(ActionlibError, match="3 of 25"):
+        prepare.prepare(strict(retry_rejected=()), annotate(source))
+    assert not (out / "_dataset.json").exists()
+    mend(source, half_broken)
+    prepare.prepare(strict(retry_rejected=()), annotate(source))
+    assert Dataset.open(str(out)).document["videos"]["rejected"] == 2
+
+
 def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for chosen, message in [
@@ -308,8 +370,11 @@ def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path,
     good = Path(planned.record(0)).read_text()
     for bad in ("", "{}", good.replace("stored", "fine", 1), Path(planned.record(1)).read_text()):
         Path(planned.record(0)).write_text(bad)
-        with pytest.raises(ActionlibError, match=r"part-00000\.json.*remove it"):
-            manifest.publish(planned, 0.5)
+        with (
+            lease.hold(planned.output) as held,
+            pytest.raises(ActionlibError, match=r"part-00000\.json.*remove it"),
+        ):
+            manifest.publish(planned, [], 0.5, held)
     assert not (tmp_path / "out" / "_dataset.json").exists()
 
 
@@ -333,16 +398,19 @@ from actionlib import labels, storage
 from pipelines import plan, prepare, shard_task
 name, number, when, what, source, output = sys.argv[1:]
 calls, original = [], getattr(storage, name)
-def dying(*arguments):
+def dying(*arguments, **options):
     calls.append(arguments)
     if len(calls) == int(number) and when == "before":
         os.kill(os.getpid(), signal.SIGKILL)
-    result = original(*arguments)
+    result = original(*arguments, **options)
     if len(calls) == int(number):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 setattr(storage, name, dying)
-config = prepare.PrepareConfig(source=source + "/videos", output=output, name="small", shard_videos=4)
+config = prepare.PrepareConfig(
+    source=source + "/videos", output=output, name="small", shard_videos=4,
+    retry_rejected=() if what == "retry" else None, max_rejected=0.5,
+)
 if what == "shard":
     shard_task.make_shard(plan.load(output), 0)
 else:
@@ -378,17 +446,68 @@ def test_killed_while_making_a_shard(clean: Path, source: Path, tmp_path: Path, 
     assert len(made) == 2 and made.items() <= tree(clean).items()
 
 
-@pytest.mark.parametrize(("name", "when"), [("upload", "before"), ("upload", "after"), ("create", "before")])
-def test_killed_while_publishing(clean: Path, source: Path, tmp_path: Path, name: str, when: str) -> None:
-    """The manifest is uploaded, then `_dataset.json` is created."""
+# What is written at the end: the manifest is uploaded, the document kept, then the lease says what is decided, the
+# document is put in place, and the lease says that this is done. The first `swap` of a run claims the lease.
+@pytest.mark.parametrize(
+    ("name", "number", "when", "seen"),
+    [
+        ("upload", 1, "before", False),
+        ("upload", 1, "after", False),
+        ("swap", 2, "before", False),
+        ("swap", 2, "after", False),
+        ("swap", 3, "before", False),
+        ("swap", 3, "after", True),
+        ("swap", 4, "after", True),
+        ("swap", 5, "after", True),
+    ],
+)
+def test_killed_while_publishing(
+    clean: Path, source: Path, tmp_path: Path, name: str, number: int, when: str, seen: bool
+) -> None:
+    """Readers see no dataset, or all of it; the next run ends in the same files."""
     out = tmp_path / "out"
     shutil.copytree(clean, out)
-    (out / "_dataset.json").unlink()
-    (out / "manifest.parquet").unlink()
-    die(source, out, name, 1, when)
-    assert not (out / "_dataset.json").exists()
+    for path in [out / "_dataset.json", *out.glob("manifest-*"), *out.glob("_versions/*")]:
+        path.unlink()
+    shutil.rmtree(out / ".versions" / "_dataset.json")
+    die(source, out, name, number, when)
+    assert (out / "_dataset.json").exists() == seen
+    if seen:
+        assert Dataset.open(str(out)).version == Dataset.open(str(clean)).version
     prepare.prepare(config(source, out), annotate(source))
-    assert tree(out) == tree(clean)
+    ours, theirs = tree(out), tree(clean)
+    ours["_lease.json"] = theirs["_lease.json"]  # a finished dataset's lease is not looked at any more
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "when"),
+    [
+        ("create", 1, "after"),
+        pytest.param("upload", 1, "before", marks=pytest.mark.faults),
+        pytest.param("upload", 1, "after", marks=pytest.mark.faults),
+        pytest.param("upload", 2, "before", marks=pytest.mark.faults),
+        pytest.param("upload", 2, "after", marks=pytest.mark.faults),
+        pytest.param("swap", 2, "after", marks=pytest.mark.faults),
+        pytest.param("swap", 3, "after", marks=pytest.mark.faults),
+        pytest.param("swap", 4, "after", marks=pytest.mark.faults),
+    ],
+)
+def test_killed_while_doing_rejected_videos_again(
+    half_broken: Path, source: Path, local_ray: None, tmp_path: Path, name: str, number: int, when: str
+) -> None:
+    """The table of the retry is uploaded, its plan created, shards are made, then it is published as the first time."""
+    out, straight = tmp_path / "out", tmp_path / "straight"
+    chosen = functools.partial(config, half_broken, max_rejected=0.5)
+    first = prepare.prepare(chosen(out), annotate(source))
+    shutil.copytree(out, straight)
+    mend(source, half_broken)
+    second = prepare.prepare(chosen(straight, retry_rejected=()), annotate(source))
+    die(half_broken, out, name, number, when, "retry")
+    assert Dataset.open(str(out)).version in (first, second)
+    assert prepare.prepare(chosen(out, retry_rejected=()), annotate(source)) == second
+    Dataset.open(str(out)).verify()
+    assert {n for n in tree(out) if "rgb" in n} == {n for n in tree(straight) if "rgb" in n}
 
 
 _AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
