@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from actionlib.errors import ActionlibError, InputError, LabelError, ShardError
+from actionlib.errors import ActionlibError, AlreadyRunningError, InputError, LabelError, ShardError
 from jobs import (
     cli,
     preprocess_ava,
@@ -26,6 +26,7 @@ from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
 from pipelines.evaluate import EvaluateConfig
 from pipelines.fuse import FuseConfig
+from pipelines.garbage import GcConfig
 from pipelines.inspect_dataset import InspectConfig
 from pipelines.publish import ConvertConfig, PublishConfig
 from pipelines.train_plan import TrainConfig
@@ -120,7 +121,15 @@ def test_a_wrong_value_says_where_settings_came_from(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(InputError, 2), (LabelError, 2), (ActionlibError, 1), (ShardError, 1), (None, 0)]
+    ("error", "code"),
+    [
+        (InputError, 2),
+        (LabelError, 2),
+        (ActionlibError, 1),
+        (ShardError, 1),
+        (AlreadyRunningError, 3),
+        (None, 0),
+    ],
 )
 def test_exit_codes(error: type[Exception] | None, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     def main(config: Config) -> None:
@@ -191,6 +200,7 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
         EvaluateConfig,
         FuseConfig,
         InspectConfig,
+        GcConfig,
         CheckpointsConfig,
         PublishConfig,
         ConvertConfig,
@@ -216,4 +226,6 @@ def test_no_job_takes_the_place_of_a_standard_module() -> None:
     )  # -c puts the working directory first, as a script does its own
     assert "(obj, /)" in done.stdout and str(folder) not in done.stdout
     names = {path.stem for path in folder.glob("*.py")} & sys.stdlib_module_names
-    assert names == {"inspect"}
+    assert names - set(sys.builtin_module_names) == {
+        "inspect"
+    }  # built-in ones, like gc, come before any folder
