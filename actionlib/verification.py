@@ -1,4 +1,4 @@
-"""Is a stored shard still what the dataset says: its file, every video in it, and a sample of them decoded.
+"""Is what is stored still what the dataset says: shards, every video in them, a sample decoded, annotation tables.
 
 A shard's hash tells that something changed; the hash of each video tells which ones are hit, so that one flipped byte
 does not cost a shard. Decoding a video whose hash is right finds what a hash cannot: a record that never fitted.
@@ -30,11 +30,11 @@ class Damage:
     """Something that is not as it was stored.
 
     Attributes:
-        shard: its path below the dataset's root. id: the video, or None for the file as a whole.
+        path: of the shard or table below the dataset's root. id: the video, or None for the file as a whole.
         what: what was found, in one line.
     """
 
-    shard: str
+    path: str
     id: str | None
     what: str
 
@@ -93,6 +93,17 @@ def check_shard(
             elif row["shard_row"] in to_decode:
                 decoded, frames = decoded + 1, frames + row["frames"]
     return Checked(size, len(rows), decoded, frames, tuple(damage))
+
+
+def check_table(uri: str, entry: Mapping[str, Any]) -> tuple[Damage, ...]:
+    """Hash a table of annotations; `entry` is what the dataset says of it: `path` and `sha256`."""
+    path = entry["path"]
+    with _local(storage.join(uri, path)) as local:
+        if local is None:
+            return (Damage(path, None, "it is missing"),)
+        if storage.sha256_file(local) != entry["sha256"]:
+            return (Damage(path, None, "its bytes are not those that were stored"),)
+    return ()
 
 
 def _wrong(file: pq.ParquetFile, encoding: str, row: Mapping[str, Any], to_decode: bool) -> str:

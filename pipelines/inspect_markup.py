@@ -23,7 +23,7 @@ code{font:13px ui-monospace,Menlo,Consolas,monospace;overflow-wrap:anywhere}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(160px,1fr));gap:12px;margin:22px 0 8px}
 .tile,.card{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:12px 14px}
 .tile b{display:block;font-size:24px;line-height:1.2;font-variant-numeric:tabular-nums}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(345px,1fr));gap:12px}
+.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(345px,1fr));gap:12px;align-items:start}
 .warn{border-left:4px solid var(--warn);background:#fdf6ea;border-radius:4px;padding:10px 16px;margin:0}
 .warn.bad{border-color:#c2452d;background:#fcefec}
 .warn ul{margin:0;padding-left:18px}
@@ -39,7 +39,6 @@ td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 svg{display:block;width:100%;height:auto}
 .class{content-visibility:auto;contain-intrinsic-size:auto 160px}
 .class img{display:block;width:100%;height:auto;border-radius:4px;margin-top:8px;background:#eee}
-.cut{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .failed{background:#fcefec;border-radius:4px;padding:8px;margin-top:8px}
 """
 
@@ -98,26 +97,31 @@ def chart(
     edges: Sequence[float],
     label: Callable[[float], str],
     colour: str = COLOURS["stored"],
+    width: int = 320,
 ) -> Markup:
-    """A bar chart as SVG, 320 x 110 units, with the first, middle and last edge below and the largest count above."""
+    """A bar chart as SVG, `width` x 112 units, with the first, middle and last edge below and the largest count above.
+
+    Args:
+        counts: of things between two neighbours of `edges`, which are one more. label: an edge as text.
+    """
     if not counts:
         return Markup("")
-    width, height, top = 320 / len(counts), 80, 14
-    most = max(counts)
+    step, height, top, most = width / len(counts), 80, 14, max(1, *counts)
+    gap = min(0.4, step / 8)
     bars = []
     for place, count in enumerate(counts):
         if count:
             high = max(1.0, height * count / most)
-            title = tag("title", f"{label(edges[place])} to {label(edges[place + 1])}: {count:,.0f}")
-            box = {"x": f"{place * width + 0.4:.2f}", "y": f"{top + height - high:.2f}"}
-            bars.append(
-                tag("rect", title, **box, width=f"{width - 0.8:.2f}", height=f"{high:.2f}", fill=colour)
-            )
-    line = tag("line", x1="0", x2="320", y1=top + height, y2=top + height, stroke="#8a8f8b")
-    places = ((0, 0, "start"), (160, len(edges) // 2, "middle"), (320, len(edges) - 1, "end"))
+            said = tag("title", f"{label(edges[place])} to {label(edges[place + 1])}: {count:,.0f}")
+            corner = {"x": f"{place * step + gap:.2f}", "y": f"{top + height - high:.2f}"}
+            extent = {"width": f"{step - 2 * gap:.2f}", "height": f"{high:.2f}"}
+            bars.append(tag("rect", said, **corner, **extent, fill=colour))
+    line = tag("line", x1="0", x2=width, y1=top + height, y2=top + height, stroke="#8a8f8b")
+    middle = len(counts) // 2
+    places = ((0, 0, "start"), (middle * step, middle, "middle"), (width, len(counts), "end"))
     words = [
-        tag("text", label(edges[at]), x=x, y="108", fill="#6b716d", text_anchor=anchor)
-        for x, at, anchor in places
+        tag("text", label(edges[at]), x=f"{x:.1f}", y="108", fill="#6b716d", text_anchor=anchor)
+        for x, at, anchor in places[: 1 if len(counts) == 1 else None]
     ]
-    words.append(tag("text", f"{most:,.0f}", x="320", y="10", fill="#6b716d", text_anchor="end"))
-    return tag("svg", *bars, line, *words, viewBox="0 0 320 112", font_size="10")
+    words.append(tag("text", f"{most:,.0f}", x=width, y="10", fill="#6b716d", text_anchor="end"))
+    return tag("svg", *bars, line, *words, viewBox=f"0 0 {width} 112", font_size="10")

@@ -13,10 +13,11 @@ from typing import Any
 from pipelines.inspect_markup import COLOURS, CSS, Markup, chart, join, share_bar, table, tag, text
 from pipelines.inspect_report import QUANTITIES
 from pipelines.inspect_sheet import Shown
-from pipelines.inspect_text import amount, damage_line, number, seconds, size
+from pipelines.inspect_text import amount, damage_line, number, seconds, short, size
 
 _QUANTILES = ("min", "q05", "q25", "median", "q75", "q95", "max")
 _COUNTS = ("nominal", "stored", "rejected", "missing", "pending")
+_ID = 40  # characters of an id below a picture; the whole one shows under the pointer
 _SPLIT_COLUMNS = 6  # of the class table; more make it unreadable
 
 _HEAD = """<!doctype html>
@@ -61,6 +62,7 @@ def _top(report: dict[str, Any]) -> Markup:
         (size(shards["bytes"].get("sum", 0)), f"in {shards['count']:,} shards"),
         (f"{storage['resize']}", f"{storage['encoding']}, ffmpeg {storage['ffmpeg']}"),
     ]
+    tiles += [(f"{entry['rows']:,}", f"rows of {name}") for name, entry in report["tables"].items()]
     return join(
         [
             tag("h1", report["name"]),
@@ -105,12 +107,12 @@ def _splits(report: dict[str, Any]) -> Markup:
         for status, colour in COLOURS.items()
         if report["videos"][status]
     ]
+    columns = [column for column in _COUNTS if column != "pending" or report["progress"] is not None]
     rows = [
-        (name, *(f"{counts[column]:,}" for column in _COUNTS), share_bar(counts, counts["nominal"]))
+        (name, *(f"{counts[column]:,}" for column in columns), share_bar(counts, counts["nominal"]))
         for name, counts in [*report["splits"].items(), ("all videos", report["videos"])]
     ]
-    numeric = frozenset(range(1, len(_COUNTS) + 1))
-    found = table(("split", *_COUNTS, ""), rows, numeric)
+    found = table(("split", *columns, ""), rows, frozenset(range(1, len(columns) + 1)))
     return tag("section", tag("h2", "Splits"), found, tag("p", *key, class_="key small soft"))
 
 
@@ -159,13 +161,16 @@ def _shards(shards: dict[str, Any]) -> Markup:
 
 def _sources(report: dict[str, Any]) -> Markup:
     sources = report["sources"]
-    if not sources["codecs"]:
-        return Markup("")
-    parts = (
+    parts = [
         ("codec", sources["codecs"], len(sources["codecs"])),
         ("size", sources["sizes"], sources["different_sizes"]),
         ("frames per second", sources["rates"], sources["different_rates"]),
-    )
+        ("kind", sources["kinds"] if len(sources["kinds"]) > 1 else [], len(sources["kinds"])),
+        ("changed or left out by rule", report["adjusted"], len(report["adjusted"])),
+    ]
+    parts = [part for part in parts if part[1]]
+    if not parts:
+        return Markup("")
     cards = []
     for title, counts, different in parts:
         rows = [(value, f"{count:,}") for value, count in counts]
@@ -207,11 +212,9 @@ def _balance(report: dict[str, Any]) -> Markup:
     counts = sorted((entry["stored"] for entry in report["classes"]), reverse=True)
     if len(counts) < 2:
         return Markup("")
-    picture = chart(counts, list(range(1, len(counts) + 2)), lambda place: f"class {place:.0f}")
+    picture = chart(counts, range(len(counts) + 1), lambda place: f"{place:.0f} classes", width=1120)
     middle = counts[len(counts) // 2]
-    said = (
-        f"Stored videos by class, largest first: {counts[0]:,}, median {middle:,}, smallest {counts[-1]:,}."
-    )
+    said = f"Stored videos of each class, largest first: {counts[0]:,}, median {middle:,}, smallest {counts[-1]:,}."
     return tag(
         "section", tag("h2", "Balance of the classes"), tag("p", said), tag("div", picture, class_="card")
     )
@@ -277,6 +280,6 @@ def _video(shown: Shown) -> list[Markup]:
     )
     return [
         picture,
-        tag("div", tag("code", row["id"]), class_="cut", title=row["id"]),
+        tag("div", tag("code", short(row["id"], _ID)), title=row["id"]),
         tag("div", facts, class_="small soft"),
     ]

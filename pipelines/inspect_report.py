@@ -40,6 +40,7 @@ def make(source: Source, statistics: Statistics) -> dict[str, Any]:
         "classes": [_class(s, number) for number in range(len(s.classes))],
         "quantities": {name: _quantity(s, name) for name in QUANTITIES},
         "sources": {
+            "kinds": s.kinds.most_common(_MOST_COMMON),
             "codecs": s.codecs.most_common(_MOST_COMMON),
             "sizes": s.sizes.most_common(_MOST_COMMON),
             "different_sizes": len(s.sizes),
@@ -49,6 +50,11 @@ def make(source: Source, statistics: Statistics) -> dict[str, Any]:
             "pixels_not_square": s.not_square,
             "fewer_frames_than_promised": s.short_of_header,
         },
+        "tables": {
+            name: {key: entry[key] for key in ("rows", "bytes")}
+            for name, entry in sorted(document.get("tables", {}).items())
+        },
+        "adjusted": [[rule, count] for count, rule in document.get("adjusted", [])],
         "notes": _kinds(s.noted),
         "rejected": _kinds(s.rejected),
         "missing": _kinds(s.missing),

@@ -120,7 +120,8 @@ class Unfinished:
     def __init__(self, planned: Plan) -> None:
         self.planned = planned
         document = {key: planned.settings[key] for key in ("name", "resize", "encoding", "encoder", "ffmpeg")}
-        self.data = Dataset(planned.output, {**document, "classes": planned.classes, "shards": []}, "")
+        more = {"classes": planned.classes, "tables": planned.tables, "adjusted": planned.adjusted}
+        self.data = Dataset(planned.output, {**document, **more, "shards": []}, "")
         self.shards: list[dict[str, Any]] = []
         self.progress: dict[str, Any] | None = {}
         self._numbers: list[int] = []  # of `shards` in the plan

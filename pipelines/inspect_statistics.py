@@ -57,6 +57,7 @@ class Statistics:
         without_label, with_several, outside: rows without a label, with several, and labels that name no class.
         hours: float64 (classes,) stored.
         codecs, sizes, rates: stored videos by codec, by source size and by frames per second (three decimals).
+        kinds: stored videos by kind: trimmed, untrimmed or image.
         rotated, not_square, short_of_header: stored videos whose source was rotated, had pixels that are not square,
             or promised more frames than were found.
         rejected, noted, missing: by kind of reason.
@@ -73,6 +74,7 @@ class Statistics:
         self.codecs: Counter[str] = Counter()
         self.sizes: Counter[str] = Counter()
         self.rates: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
         self.rotated = self.not_square = self.short_of_header = 0
         self.rejected, self.noted, self.missing = Kinds(), Kinds(), Kinds()
         self.samples: list[list[dict[str, Any]]] = [[] for _ in classes]
@@ -195,6 +197,7 @@ class Statistics:
         self._members.append(members)
         self._add_hours(table, frames / fps / 3600)
         self.codecs.update(_counted(table["codec"].to_pylist()))
+        self.kinds.update(_counted(table["kind"].to_pylist()))
         sizes = zip(table["source_width"].to_pylist(), table["source_height"].to_pylist(), strict=True)
         self.sizes.update(_counted([f"{w}x{h}" for w, h in sizes]))
         self.rates.update(_counted([f"{rate:.3f}".rstrip("0").rstrip(".") for rate in fps.tolist()]))

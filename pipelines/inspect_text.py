@@ -90,7 +90,12 @@ def _head(report: dict[str, Any]) -> list[str]:
             f"{size(shards['bytes']['max'])} (median {size(shards['bytes']['median'])}), "
             f"{shards['rows']['min']:.0f} to {shards['rows']['max']:.0f} videos each"
         )
-    return lines
+    if len(report["sources"]["kinds"]) > 1:
+        lines.append(_common("kinds", report["sources"]["kinds"], len(report["sources"]["kinds"])))
+    tables = [f"{plain(name)} ({entry['rows']:,} rows)" for name, entry in report["tables"].items()]
+    if tables:
+        lines.append(f"{'annotations':<14}{', '.join(tables)}")
+    return lines + [f"adjusted      {count:,} {plain(rule)}" for rule, count in report["adjusted"]]
 
 
 def _splits(report: dict[str, Any]) -> list[str]:
@@ -194,4 +199,4 @@ def verification(found: dict[str, Any]) -> list[str]:
 
 def damage_line(damage: dict[str, Any]) -> str:
     what = "" if damage["id"] is None else f" {damage['id']}"
-    return plain(re.sub(r"\s+", " ", f"{damage['shard']}{what}: {damage['what']}"))
+    return plain(re.sub(r"\s+", " ", f"{damage['path']}{what}: {damage['what']}"))

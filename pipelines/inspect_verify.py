@@ -15,7 +15,7 @@ import ray.data
 import ray.exceptions
 
 from actionlib.errors import ActionlibError
-from actionlib.verification import check_shard
+from actionlib.verification import check_shard, check_table
 from pipelines import cluster
 from pipelines.inspect_source import Source
 from pipelines.progress import Ticker
@@ -32,8 +32,8 @@ def verify(source: Source, decode: str, workers: int | None, show: Callable[[str
         decode: how many videos to decode whole, spread evenly over the shards, or `all`.
 
     Returns:
-        `shards`, `bytes`, `videos`, `decoded`, `frames` that were looked at, and `damage`: a list of `shard`, `id`
-        (None for a file as a whole) and `what`, in the order of the shards.
+        `shards`, `bytes`, `videos`, `decoded`, `frames`, `tables` that were looked at, and `damage`: a list of `path`,
+        `id` (None for a file as a whole) and `what`, in the order of the shards.
 
     Raises:
         ActionlibError: the work could not be done, which says nothing about the dataset.
@@ -48,10 +48,13 @@ def verify(source: Source, decode: str, workers: int | None, show: Callable[[str
             damage[result["shard"]] = found.pop("damage")
             total.update(found)
             ticker.advance(1, f"{sum(map(len, damage.values()))} things wrong")
+    tables = source.data.document.get("tables", {}).values()
+    damaged_tables = [asdict(one) for table in tables for one in check_table(source.data.uri, table)]
     return {
         "shards": len(source.shards),
         **{key: total[key] for key in ("bytes", "videos", "decoded", "frames")},
-        "damage": [one for number in sorted(damage) for one in damage[number]],
+        "tables": len(tables),
+        "damage": [*(one for number in sorted(damage) for one in damage[number]), *damaged_tables],
     }
 
 
