@@ -183,6 +183,8 @@ def _sources(report: dict[str, Any]) -> Markup:
         ("fewer_frames_than_promised", "held fewer frames than their header promised"),
     )
     lines = [tag("p", f"{sources[key]:,} sources {said}.") for key, said in odd if sources[key]]
+    if sources["bytes"]:
+        lines.insert(0, tag("p", f"{size(sources['bytes'])} in all."))
     return tag("section", tag("h2", "Sources"), tag("div", *cards, class_="grid"), *lines)
 
 

@@ -43,6 +43,7 @@ def make(source: Source, statistics: Statistics) -> dict[str, Any]:
             "kinds": s.kinds.most_common(_MOST_COMMON),
             "codecs": s.codecs.most_common(_MOST_COMMON),
             "sizes": s.sizes.most_common(_MOST_COMMON),
+            "bytes": s.source_bytes,
             "different_sizes": len(s.sizes),
             "rates": s.rates.most_common(_MOST_COMMON),
             "different_rates": len(s.rates),
@@ -108,6 +109,12 @@ def stands_out(report: dict[str, Any], statistics: Statistics) -> list[str]:
         found.append(
             f"frame rates differ widely ({fps['q05']:.3g} to {fps['q95']:.3g} fps between the 5 % and 95 % quantiles): "
             "a clip of so many frames covers different times"
+        )
+    worst = report["shards"]["most_rejected"]
+    if worst and worst["rejected"] > 5 + 5 * report["shards"]["rejected"]["mean"]:
+        found.append(
+            f"{worst['path']}: {worst['rejected']} of its {worst['rejected'] + worst['rows']} videos were rejected, "
+            f"{report['shards']['rejected']['mean']:.3g} in the mean shard: was something wrong with a machine?"
         )
     noted = sum(kind["count"] for kind in report["notes"])
     if noted > 0.01 * videos["stored"]:
@@ -203,6 +210,9 @@ def _kinds(kinds: Kinds) -> list[dict[str, Any]]:
 
 
 def _shards(shards: list[dict[str, Any]]) -> dict[str, Any]:
+    counted = [shard for shard in shards if "rejected" in shard]  # of published datasets
+    rejected = np.array([shard["rejected"] for shard in counted], float)
+    worst = counted[int(rejected.argmax())] if counted else None
     rows = np.array([shard["rows"] for shard in shards], float)
     size = np.array([shard["bytes"] for shard in shards], float)
     return {
@@ -210,4 +220,7 @@ def _shards(shards: list[dict[str, Any]]) -> dict[str, Any]:
         "rows": quantiles(rows),
         "bytes": quantiles(size),
         "histogram": histogram(size),
+        "seconds": quantiles(np.array([shard["seconds"] for shard in counted], float)),
+        "rejected": quantiles(rejected),
+        "most_rejected": {key: worst[key] for key in ("path", "rejected", "rows")} if worst else None,
     }

@@ -22,7 +22,7 @@ from actionlib import dataset, shards, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import LocationError, ShardError
 from actionlib.samples import VideoRow
-from pipelines import manifest, plan
+from pipelines import manifest, plan, retry
 from pipelines.plan import Plan
 
 _READERS = 16  # records asked for at a time
@@ -107,62 +107,79 @@ class Finished:
     def rows_of(self, number: int) -> list[dict[str, Any]]:
         filesystem, root = storage.arrow_filesystem(self.data.uri)
         where = storage.join(root, self.data.document["manifest"]["path"])
+        path = pa.scalar(self.shards[number]["path"])
+        rows: list[dict[str, Any]] = []
         with pq.ParquetFile(where, filesystem=filesystem) as file:
-            table = file.read_row_groups(list(self._groups[number]), use_threads=False)
-        is_in = pc.equal(table.column("shard"), pa.scalar(self.shards[number]["path"]))
-        rows: list[dict[str, Any]] = table.filter(is_in).sort_by("shard_row").to_pylist()
-        return rows
+            for group in self._groups[
+                number
+            ]:  # one at a time: the videos of a retry are spread over all of them
+                table = file.read_row_group(group, use_threads=False)
+                rows += table.filter(pc.equal(table.column("shard"), path)).to_pylist()
+        return sorted(rows, key=lambda row: int(row["shard_row"]))
 
 
 class Unfinished:
     """A dataset being made, or one that was stopped: rows from the plan and the records of the finished shards."""
 
     def __init__(self, planned: Plan) -> None:
-        self.planned = planned
+        self.plans = [planned, *retry.retries(planned)]
         document = {key: planned.settings[key] for key in ("name", "resize", "encoding", "encoder", "ffmpeg")}
         more = {"classes": planned.classes, "tables": planned.tables, "adjusted": planned.adjusted}
         self.data = Dataset(planned.output, {**document, **more, "shards": []}, "")
         self.shards: list[dict[str, Any]] = []
-        self.progress: dict[str, Any] | None = {}
-        self._numbers: list[int] = []  # of `shards` in the plan
+        self.progress: dict[str, Any] | None = None
+        self._places: list[tuple[int, int]] = []  # plan and number in it of each of `shards`
+        self._unreadable: list[str] = []
+        self._done = 0
 
     def batches(self) -> Iterator[pa.Table]:
-        done = storage.listing(storage.join(self.planned.output, "_shards"))
-        unreadable: list[str] = []
-        finished = 0
-
-        def outcome(pair: tuple[int, list[VideoRow]]) -> dict[str, Any] | None:
-            if self.planned.record(pair[0]).rsplit("/", 1)[1] not in done:
-                return None
-            try:
-                return manifest.read_record(self.planned, *pair)
-            except ShardError as error:
-                unreadable.append(str(error))
-                return None
-
-        with ThreadPoolExecutor(_READERS) as pool:
-            for group in self.planned.groups():
-                rows: list[dict[str, Any]] = []
-                for (number, planned), record in zip(group, pool.map(outcome, group), strict=True):
-                    if record is None:
-                        rows += [{**asdict(row), "status": "pending"} for row in planned]
-                        continue
-                    finished += 1
-                    rows += record["rows"]
-                    if record["shard"]:
-                        self.shards.append(record["shard"])
-                        self._numbers.append(number)
-                yield pa.Table.from_pylist(rows, schema=dataset.MANIFEST)
-        for unplanned in self.planned.unplanned():
+        again: dict[str, dict[str, Any]] = {}  # videos that were done again: their newest outcome counts
+        for place in range(1, len(self.plans)):
+            for group in self._groups(place):
+                again.update((row["id"], row) for _, record in group if record for row in record["rows"])
+        for group in self._groups(0):
+            rows: list[dict[str, Any]] = []
+            for planned, record in group:
+                if record is None:
+                    rows += [{**asdict(row), "status": "pending"} for row in planned]
+                else:
+                    rows += [again.get(row["id"], row) for row in record["rows"]]
+            yield pa.Table.from_pylist(rows, schema=dataset.MANIFEST)
+        for unplanned in self.plans[0].unplanned():
             missing = [{**asdict(row), "status": "missing", "reason": reason} for row, reason in unplanned]
             yield pa.Table.from_pylist(missing, schema=dataset.MANIFEST)
         self.progress = {
-            "shards_done": finished,
-            "shards": self.planned.shards,
-            "unreadable_records": sorted(unreadable),
+            "shards_done": self._done,
+            "shards": sum(part.shards for part in self.plans),
+            "unreadable_records": sorted(self._unreadable),
         }
 
     def rows_of(self, number: int) -> list[dict[str, Any]]:
-        shard = self._numbers[number]
-        record = manifest.read_record(self.planned, shard, self.planned.shard_rows(shard))
+        place, shard = self._places[number]
+        record = manifest.read_record(self.plans[place], shard, self.plans[place].shard_rows(shard))
         return [row for row in record["rows"] if row["status"] == "stored"]
+
+    def _groups(self, place: int) -> Iterator[list[tuple[list[VideoRow], dict[str, Any] | None]]]:
+        """The shards of one plan, some at a time: their videos, and the record of those that are done."""
+        planned = self.plans[place]
+        done = storage.listing(planned.records)
+
+        def outcome(pair: tuple[int, list[VideoRow]]) -> dict[str, Any] | None:
+            if planned.record(pair[0]).rsplit("/", 1)[1] not in done:
+                return None
+            try:
+                return manifest.read_record(planned, *pair)
+            except ShardError as error:
+                self._unreadable.append(str(error))
+                return None
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            for group in planned.groups():
+                found = []
+                for (number, rows), record in zip(group, pool.map(outcome, group), strict=True):
+                    found.append((rows, record))
+                    self._done += record is not None
+                    if record and record["shard"]:
+                        self.shards.append(record["shard"])
+                        self._places.append((place, number))
+                yield found

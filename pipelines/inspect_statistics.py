@@ -55,7 +55,7 @@ class Statistics:
         videos: int64 (splits + 1, statuses); the last line counts every row once.
         labelled: int64 (splits + 1, classes, statuses): rows by label, a row with two labels in both.
         without_label, with_several, outside: rows without a label, with several, and labels that name no class.
-        hours: float64 (classes,) stored.
+        hours: float64 (classes,) stored. source_bytes: of the sources of all stored videos.
         codecs, sizes, rates: stored videos by codec, by source size and by frames per second (three decimals).
         kinds: stored videos by kind: trimmed, untrimmed or image.
         rotated, not_square, short_of_header: stored videos whose source was rotated, had pixels that are not square,
@@ -71,6 +71,7 @@ class Statistics:
         self.labelled: Ints = np.zeros((1, len(classes), len(STATUSES)), np.int64)
         self.without_label = self.with_several = self.outside = 0
         self.hours: Floats = np.zeros(len(classes))
+        self.source_bytes = 0
         self.codecs: Counter[str] = Counter()
         self.sizes: Counter[str] = Counter()
         self.rates: Counter[str] = Counter()
@@ -195,6 +196,7 @@ class Statistics:
             np.array([int(str(text)[:16], 16) for text in table["sha256"].to_pylist()], np.uint64)
         )
         self._members.append(members)
+        self.source_bytes += int(np.nansum(_floats(table, "source_bytes")))
         self._add_hours(table, frames / fps / 3600)
         self.codecs.update(_counted(table["codec"].to_pylist()))
         self.kinds.update(_counted(table["kind"].to_pylist()))

@@ -90,6 +90,8 @@ def _head(report: dict[str, Any]) -> list[str]:
             f"{size(shards['bytes']['max'])} (median {size(shards['bytes']['median'])}), "
             f"{shards['rows']['min']:.0f} to {shards['rows']['max']:.0f} videos each"
         )
+    if report["sources"]["bytes"]:
+        lines.append(f"made from {size(report['sources']['bytes'])} of sources")
     if len(report["sources"]["kinds"]) > 1:
         lines.append(_common("kinds", report["sources"]["kinds"], len(report["sources"]["kinds"])))
     tables = [f"{plain(name)} ({entry['rows']:,} rows)" for name, entry in report["tables"].items()]

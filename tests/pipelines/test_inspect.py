@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from actionlib import dataset, storage
+from actionlib import dataset, lease, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError, LocationError, ShardError
 from actionlib.samples import Annotations, EncodedVideo, VideoRow
 from actionlib.verification import check_shard
 from jobs import cli
 from jobs import inspect as job
-from pipelines import cluster, inspect_verify, local_s3, plan
+from pipelines import cluster, inspect_verify, local_s3, manifest, plan
 from pipelines.inspect_dataset import InspectConfig, inspect
-from pipelines.inspect_source import find
 from pipelines.inspect_statistics import Statistics
 from pipelines.plan import Settings
 from pipelines.shard_task import make_shard
@@ -64,7 +64,13 @@ def manifest_rows() -> list[dict[str, Any]]:
         sha = hashlib.sha256(content.encode()).hexdigest()
         base = {"id": id, "path": f"{id}.avi", "labels": labels, "splits": splits, "status": status}
         found = {"note": note, "frames": frames, "fps_num": fps, "fps_den": 1, "bytes": size, "sha256": sha}
-        source = {"source_width": 320, "source_height": 240, "codec": "h264", "header_frames": 100}
+        source = {
+            "source_width": 320,
+            "source_height": 240,
+            "codec": "h264",
+            "header_frames": 100,
+            "source_bytes": 1000,
+        }
         rows.append(
             {**base, **found, **source, "shard": "rgb/one", "shard_row": at, "rotation": 90 * (at == 1)}
         )
@@ -123,7 +129,8 @@ def test_counts_of_a_manifest_made_by_hand(tmp_path: Path) -> None:
     assert report["quantities"]["pixels"]["quantiles"]["max"] == 240
     assert sum(report["quantities"]["seconds"]["histogram"]["counts"]) == 4
     assert report["sources"]["rates"] == [("25", 3), ("30", 1)]
-    assert report["sources"]["rotated"] == 1 and report["sources"]["fewer_frames_than_promised"] == 2
+    assert report["sources"]["bytes"] == 4000 and report["sources"]["rotated"] == 1
+    assert report["sources"]["fewer_frames_than_promised"] == 2
     assert [(kind["kind"], kind["count"]) for kind in report["rejected"]] == [
         ("probe: N streams, none of video", 2),
         ("transcode: ffmpeg crashed (SIGSEGV)", 1),
@@ -378,49 +385,70 @@ def test_nothing_is_there(tmp_path: Path) -> None:
         InspectConfig(uri, decode="some")
 
 
-def test_a_dataset_being_made(small_dataset: Dataset, tmp_path: Path, local_ray: None) -> None:
+@pytest.fixture
+def begun(small_dataset: Dataset, tmp_path: Path) -> plan.Plan:
+    """A plan of 24 videos, one broken one and one that is not there, in shards of five at most; nothing is done."""
     source = Path(small_dataset.uri).parent / "videos"
-    rows = [
-        VideoRow(str(path.relative_to(source)), str(path.relative_to(source)), (n % 2,), ("train",))
-        for n, path in enumerate(sorted(source.rglob("*.mp4")))
-    ]
-    rows += [
-        VideoRow("broken", "broken.mp4", (0,), ("train",)),
-        VideoRow("gone", "gone.mp4", (1,), ("train",)),
-    ]
     shutil.copytree(source, tmp_path / "videos")
     (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video" * 99)
+    paths = sorted(path.relative_to(source).as_posix() for path in source.rglob("*.mp4"))
+    rows = [
+        VideoRow(path, path, (number % 2,), ("train",))
+        for number, path in enumerate([*paths, "broken.mp4", "gone.mp4"])
+    ]
     made = json.loads((Path(small_dataset.uri) / "_plan.json").read_text())["settings"]
-    names = Settings.__dataclass_fields__.keys()
+    names = [field.name for field in fields(Settings)]
     settings = Settings(
-        **{**{key: made[key] for key in names}, "source": str(tmp_path / "videos"), "shard_videos": 5}
+        **{**{name: made[name] for name in names}, "source": str(tmp_path / "videos"), "shard_videos": 5}
     )
-    listing = storage.listing(settings.source)
-    planned = plan.make(str(tmp_path / "out"), settings, Annotations(tuple(rows), ("x", "y")), listing)
-    begun = inspect(InspectConfig(planned.output), silent)
-    assert begun["videos"] == {"nominal": 26, "stored": 0, "rejected": 0, "missing": 1, "pending": 25}
-    assert begun["progress"] == {"shards_done": 0, "shards": planned.shards, "unreadable_records": []}
-    with_broken = next(n for n, s in _planned(planned) if "broken" in s)
-    other = next(n for n in range(planned.shards) if n != with_broken)
-    for number in (with_broken, other):
-        make_shard(planned, number)
-    done = sum(len(ids) for number, ids in _planned(planned) if number in (with_broken, other))
+    annotations = Annotations(tuple(rows), ("x", "y"))
+    return plan.make(str(tmp_path / "out"), settings, annotations, storage.listing(settings.source))
+
+
+def planned_ids(planned: plan.Plan) -> list[list[str]]:
+    return [[row.id for row in rows] for group in planned.groups() for _, rows in group]
+
+
+def test_a_dataset_being_made(begun: plan.Plan, tmp_path: Path, local_ray: None) -> None:
+    report = inspect(InspectConfig(begun.output), silent)
+    assert report["videos"] == {"nominal": 26, "stored": 0, "rejected": 0, "missing": 1, "pending": 25}
+    assert report["progress"] == {"shards_done": 0, "shards": begun.shards, "unreadable_records": []}
+    ids = planned_ids(begun)
+    first = next(number for number, names in enumerate(ids) if "broken.mp4" in names)
+    second = (first + 1) % begun.shards
+    for number in (first, second):
+        make_shard(begun, number)
+    stored = len(ids[first]) + len(ids[second]) - 1
     said: list[str] = []
-    report = inspect(
-        InspectConfig(planned.output, output=str(tmp_path / "report"), verify=True, decode="all"), said.append
-    )
-    assert report["videos"]["stored"] == done - 1 and report["videos"]["rejected"] == 1
-    assert report["videos"]["pending"] == 25 - done and report["version"] is None
-    assert report["progress"]["shards_done"] == 2
-    assert report["rejected"][0]["examples"][0]["id"] == "broken"
-    assert report["verification"]["videos"] == report["verification"]["decoded"] == done - 1
-    assert f"not published: 2 of {planned.shards} shards are done" in said[0]
-    assert (tmp_path / "report" / "inspect.html").read_text().count("<img") > 0
-    Path(planned.record(other)).write_text("{")
-    again = inspect(InspectConfig(planned.output), silent)
+    config = InspectConfig(begun.output, output=str(tmp_path / "report"), verify=True, decode="all")
+    report = inspect(config, said.append)
+    assert report["videos"]["stored"] == stored and report["videos"]["rejected"] == 1
+    assert report["videos"]["pending"] == 24 - stored and report["version"] is None
+    assert report["rejected"][0]["examples"][0]["id"] == "broken.mp4"
+    assert report["verification"]["videos"] == report["verification"]["decoded"] == stored
+    assert f"not published: 2 of {begun.shards} shards are done, {stored + 1} of 25 videos" in said[0]
+    assert "<img" in (tmp_path / "report" / "inspect.html").read_text()
+    Path(begun.record(second)).write_text("{")
+    again = inspect(InspectConfig(begun.output), silent)
     assert again["progress"]["shards_done"] == 1 and len(again["progress"]["unreadable_records"]) == 1
-    assert find(planned.output).data.name == "patterns"
 
 
-def _planned(planned: plan.Plan) -> list[tuple[int, list[str]]]:
-    return [(number, [row.id for row in rows]) for group in planned.groups() for number, rows in group]
+def test_videos_that_were_done_again_count_by_their_newest_outcome(
+    begun: plan.Plan, tmp_path: Path, local_ray: None
+) -> None:
+    for number in range(begun.shards):
+        make_shard(begun, number)
+    assert inspect(InspectConfig(begun.output), silent)["videos"]["rejected"] == 1
+    shutil.copy(next((tmp_path / "videos").rglob("0.mp4")), tmp_path / "videos" / "broken.mp4")
+    again = plan.make_round(begun, 1, ["broken.mp4"])
+    make_shard(again, 0)
+    config = InspectConfig(begun.output, verify=True, decode="all")
+    unfinished = inspect(config, silent)
+    with lease.hold(begun.output) as held:
+        manifest.publish(begun, [again], 0, held)
+    finished = inspect(config, silent)
+    for report in (unfinished, finished):
+        assert report["videos"] == {"nominal": 26, "stored": 25, "rejected": 0, "missing": 1, "pending": 0}
+        assert report["shards"]["count"] == begun.shards + 1
+        assert report["verification"]["decoded"] == 25 and report["verification"]["damage"] == []
+    assert finished["version"] and unfinished["version"] is None
