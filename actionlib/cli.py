@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from actionlib.errors import ActionlibError, InputError
 from actionlib.zoo import ModelInfo, entry_of, list_models, model_info
+from actionlib.zoo_table import Modality
 
 COLUMNS = ("name", "family", "input", "top-1", "top-5", "views", "params (M)", "GMACs", "source", "recipe")
 
@@ -33,28 +34,27 @@ class List:
     family: str | None = None
     dataset: str | None = None
     """Data set of the published weights, such as kinetics400."""
-    modality: str | None = None
-    """rgb, flow or two_stream."""
+    modality: Modality | None = None
+    """Of the input."""
     min_top1: float = 0.0
     """Least published top-1 [%]; models without a published score are left out above 0."""
     markdown: bool = False
     """As the table of docs/zoo.md, with parameters and multiply-adds."""
 
     def run(self) -> str:
-        infos = [info for name in list_models(self.pattern) if self._fits(info := model_info(name))]
+        names = list_models(
+            self.pattern,
+            family=self.family,
+            dataset=self.dataset,
+            modality=self.modality,
+            min_top1=self.min_top1,
+        )
+        infos = [model_info(name) for name in names]
         if self.markdown:
             return markdown_table(infos)
         width = max((len(info.name) for info in infos), default=0)
         return "\n".join(
             f"{i.name:{width}}  {_shape(i):14}  {_percent(i.published.top1):>6}  {i.dataset}" for i in infos
-        )
-
-    def _fits(self, info: ModelInfo) -> bool:
-        return (
-            self.family in (None, info.family)
-            and self.dataset in (None, info.dataset)
-            and self.modality in (None, info.modality)
-            and (info.published.top1 or 0.0) >= self.min_top1
         )
 
 

@@ -22,7 +22,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from actionlib.errors import ActionlibError, RecipeError
-from actionlib.models.blocks import freeze_batch_norm
 from actionlib.objective import training_loss
 from actionlib.transforms import normalise
 
@@ -189,7 +188,6 @@ class TrainStep:
             NonFiniteLossError: on every worker, with weights and optimizer as they were before the step.
         """
         self.model.train()
-        freeze_batch_norm(self.model, partial=self.recipe.partial_bn, frozen=self.recipe.frozen_bn)
         self.optimizer.zero_grad(set_to_none=True)
         running = _RunningStatistics(self.model)
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)

@@ -13,6 +13,7 @@ from torch import nn
 
 from actionlib import weights
 from actionlib.errors import CheckpointError, RecipeError
+from actionlib.models.blocks import freeze_batch_norm
 from actionlib.models.csn import in_form_of
 from actionlib.models.heads import HEAD, of_classifier
 from actionlib.recipes import Protocol, Recipe
@@ -39,9 +40,28 @@ class ModelInfo:
     source: Source
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names that match a shell pattern such as `slowonly*`, sorted; an empty list where none does."""
-    return sorted(fnmatch.filter(ZOO, pattern))
+def list_models(
+    pattern: str = "*",
+    *,
+    family: str | None = None,
+    dataset: str | None = None,
+    modality: Modality | None = None,
+    min_top1: float = 0.0,
+) -> list[str]:
+    """Names that match a shell pattern such as `slowonly*` and all that is given, sorted.
+
+    Args:
+        dataset: of the published weights.
+        min_top1: least published top-1 in percent; entries without a published score are left out above 0.
+    """
+    return [
+        name
+        for name in sorted(fnmatch.filter(ZOO, pattern))
+        if family in (None, ZOO[name].family)
+        and dataset in (None, ZOO[name].dataset)
+        and modality in (None, ZOO[name].modality)
+        and (ZOO[name].published.top1 or 0.0) >= min_top1
+    ]
 
 
 def create_model(
@@ -50,6 +70,8 @@ def create_model(
     in_channels: int | None = None,
     dropout: float | None = None,
     pretrained: bool | str = False,
+    partial_bn: bool = False,
+    frozen_bn: bool = False,
 ) -> nn.Module:
     """The network of a zoo entry: `(N, C, T, H, W)` float32 to `(N, classes)` float32 logits.
 
@@ -61,6 +83,8 @@ def create_model(
             for certain ones of it; or a run, checkpoint or `.safetensors` file. With weights of another class count
             than `num_classes` the classifier is a new one, and a warning says which tensors were left out;
             without `num_classes` the network has the classes of the weights.
+        partial_bn: all batch norms but the first keep their statistics, scale and shift while the network trains.
+        frozen_bn: all of them do.
 
     Raises:
         RecipeError: for a name that is not in the zoo; the message suggests near ones.
@@ -81,6 +105,7 @@ def create_model(
     )
     if given is not None:
         _load_pretrained(model, given)
+    freeze_batch_norm(model, partial=partial_bn, frozen=frozen_bn)
     return model
 
 

@@ -7,6 +7,7 @@ Makers and blocks know 2D or 3D from the length of the stride: (height, width) o
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,11 +158,17 @@ def freeze_batch_norm(network: nn.Module, *, partial: bool, frozen: bool) -> Non
     """Keep batch norms at their running statistics, with fixed scale and shift; nothing where both flags are off.
 
     `frozen`: all of them. `partial`: all but the first (Wang et al. 2016, section 3.2: a changed first layer sees
-    new statistics). To be called after every `network.train()`, which switches them back, and before the optimizer
-    or DistributedDataParallel first looks at the parameters.
+    new statistics). They stay so when `network.train()` is called. To be called before the optimizer or
+    DistributedDataParallel first looks at the parameters.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)]
     for module in norms if frozen else norms[1:] if partial else []:
         module.eval()
+        module.train = functools.partial(_unchanged, module)  # type: ignore[method-assign, assignment]
         for parameter in module.parameters():
             parameter.requires_grad_(False)
+
+
+def _unchanged(module: nn.Module, mode: bool = True) -> nn.Module:
+    """In place of `Module.train` of a module that stays in evaluation mode."""
+    return module

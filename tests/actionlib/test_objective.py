@@ -121,10 +121,10 @@ def test_a_wrapped_network_learns_as_a_bare_one(make, changes) -> None:  # type:
 
 @pytest.mark.usefixtures("group")
 @pytest.mark.parametrize("changes", [{"auxiliary_weight": 0.0}, {"partial_bn": True}])
-def test_what_is_not_frozen_stops_the_second_step(changes) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_frozen_too_late_stops_the_second_step(changes) -> None:  # type: ignore[no-untyped-def]
     """The reason why `freeze_unlearned` comes before the wrapping."""
+    network, recipe = Forked(), replace(RECIPE, **changes)
+    wrapped = DistributedDataParallel(network, broadcast_buffers=False)
+    freeze_unlearned(network, recipe)
     with pytest.raises(RuntimeError, match=r"did not receive grad|finished reduction"):
-        two_steps(
-            DistributedDataParallel(Forked(), broadcast_buffers=False),
-            replace(RECIPE, **changes),
-        )
+        two_steps(wrapped, recipe)

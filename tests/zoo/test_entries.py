@@ -12,7 +12,6 @@ from torch import nn
 import actionlib
 from actionlib import cli
 from actionlib.errors import CheckpointError, RecipeError
-from actionlib.models.blocks import freeze_batch_norm
 from actionlib.models.non_local import NonLocal
 from actionlib.objective import freeze_unlearned, training_loss
 from actionlib.zoo import load_backbone
@@ -303,6 +302,16 @@ def test_list_models() -> None:
     assert actionlib.list_models() == sorted(ZOO)
     assert actionlib.list_models("slowonly_r50_8x8*") == ["slowonly_r50_8x8", "slowonly_r50_8x8_in1k"]
     assert actionlib.list_models("nothing*") == []
+    assert actionlib.list_models(family="ssn", dataset="thumos14", modality="flow") == [
+        "ssn_bninception_flow_thumos14_yjxiong"
+    ]
+    best = actionlib.list_models(dataset="kinetics400", min_top1=83.0)
+    assert best == [
+        name
+        for name in sorted(ZOO)
+        if ZOO[name].dataset == "kinetics400" and (ZOO[name].published.top1 or 0) >= 83
+    ]
+    assert 0 < len(best) < 20
 
 
 def test_backbone_is_kept_and_the_head_is_new() -> None:
@@ -335,8 +344,7 @@ def test_another_backbone_is_refused_with_both_sides() -> None:
     ("partial", "frozen", "free"), [(False, False, 9), (True, False, 1), (False, True, 0)]
 )
 def test_freezing_batch_norms(partial: bool, frozen: bool, free: int) -> None:
-    model = actionlib.create_model("r3d_tiny_8x4").train()
-    freeze_batch_norm(model, partial=partial, frozen=frozen)
+    model = actionlib.create_model("r3d_tiny_8x4", partial_bn=partial, frozen_bn=frozen).eval().train()
     norms = {n: m for n, m in model.named_modules() if isinstance(m, nn.BatchNorm3d)}
     before = {n: m.running_mean.clone() for n, m in norms.items() if m.running_mean is not None}
     model(torch.randn(2, 3, 2, 64, 64)).sum().backward()

@@ -142,7 +142,7 @@ def test_partial_batch_norm_leaves_the_first_one() -> None:
     """The first one in the order of the data, which is why the rest may be found by order."""
     for build in (bn_inception, inception_v1, inception_v3):
         network = on_meta(build)
-        freeze_batch_norm(network.train(), partial=True, frozen=False)
+        freeze_batch_norm(network, partial=True, frozen=False)
         free = [n for n, p in network.named_parameters() if p.requires_grad and ".norm." in n]
         first = next(itertools.islice(network.named_children(), 1))[0]
         assert free == [f"{first}.norm.weight", f"{first}.norm.bias"]
