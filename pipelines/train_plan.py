@@ -42,8 +42,9 @@ class TrainConfig:
     """Start from these weights: zoo (the model's default in ACTIONLIB_ZOO), zoo:HASH, a run, a checkpoint or a
     .safetensors file. A head with other classes starts new."""
     imagenet: str | None = None
-    """Start from a 2D image network of the same depth, inflated: torchvision's resnet file (.pth) or a tsn_r* entry's
-    .safetensors; local or s3://, for all workers to read. Not together with --pretrained."""
+    """Start from the 2D image network of the same blocks, inflated: a file of torchvision (resnet*, vgg16, googlenet,
+    inception_v3; .pth) or a tsn_* entry's .safetensors; local or s3://, for all workers to read. Not together with
+    --pretrained."""
     split: str | None = None
     """Split to train on (default: train, else train1)."""
     val_split: str | None = None

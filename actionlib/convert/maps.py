@@ -37,6 +37,12 @@ from actionlib.convert.rules_i3d_inception import (
     MMACTION_I3D,
     PIERGIAJ,
 )
+from actionlib.convert.rules_images import (
+    TORCHVISION_GOOGLENET,
+    TORCHVISION_INCEPTION_V3,
+    TORCHVISION_RESNET,
+    TORCHVISION_VGG16,
+)
 from actionlib.convert.rules_resnet3d import (
     CAFFE2_IPCSN,
     CAFFE2_IRCSN,
@@ -153,4 +159,9 @@ MAPS: tuple[tuple[str, str, KeyMap], ...] = (
     ("mmaction", "ssn_bninception_*", MMACTION_SSN),
     ("ssn", "ssn_bninception_*", YJXIONG_SSN_BN_INCEPTION),
     ("ssn", "ssn_inceptionv3_*", YJXIONG_SSN_INCEPTION_V3),
+    # image networks
+    ("torchvision", "tsn_r[0-9]*", TORCHVISION_RESNET),
+    ("torchvision", "tsn_vgg16_*", TORCHVISION_VGG16),
+    ("torchvision", "tsn_inceptionv1_*", TORCHVISION_GOOGLENET),
+    ("torchvision", "tsn_inceptionv3_*", TORCHVISION_INCEPTION_V3),
 )

@@ -62,7 +62,7 @@ GLUONCV_INCEPTION_V1 = KeyMap(
 GLUONCV_INCEPTION_V3 = KeyMap(GLUONCV_I3D_V3.rules, counters=False)
 
 
-def _vgg_place(match: re.Match[str], context: Context) -> str:
+def vgg_place(match: re.Match[str], context: Context) -> str:
     """Convolutions and ReLUs take two places each, the pool behind a stage one."""
     stage, index = int(match[1]), int(match[2])
     before = sum(2 * count + 1 for _, count in STAGES[: stage - 1])
@@ -71,7 +71,7 @@ def _vgg_place(match: re.Match[str], context: Context) -> str:
 
 GLUONCV_VGG16 = KeyMap(
     (
-        (r"^backbone\.stage(\d)\.conv(\d)\.", _vgg_place),
+        (r"^backbone\.stage(\d)\.conv(\d)\.", vgg_place),
         (r"^neck\.fc6\.", "features.31."),
         (r"^neck\.fc7\.", "features.33."),
         *_OUTPUT,
