@@ -68,6 +68,9 @@ CLASSES = schema(
     name=pa.string(),
     type=pa.string(),  # null where the label map has none
 )
+WRONG_LINES = schema(
+    where=pa.string(), reason=pa.string()
+)  # of the annotation files: `file:line` and what is wrong
 DURATIONS = schema(video=pa.string(), duration_s=pa.float64())
 
 _ROWS = 1 << 14  # turned to plain values at a time

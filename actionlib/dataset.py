@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 
 from actionlib import annotation_tables, shards, storage
 from actionlib.errors import InputError, LabelError, LocationError, ShardError
+from actionlib.labels.mirrored import Mirrored
 from actionlib.samples import EncodedVideo
 from actionlib.verification import Damage, check_shard
 
@@ -135,6 +136,12 @@ class Dataset:
     @property
     def classes(self) -> tuple[str, ...]:
         return tuple(self.document["classes"])
+
+    @property
+    def mirrored(self) -> Mirrored:
+        """What becomes of a class when its clip is mirrored; all keep their label where the dataset does not say."""
+        stored = self.document.get("mirrored", {"pairs": [], "never": []})
+        return Mirrored(tuple((a, b) for a, b in stored["pairs"]), tuple(stored["never"]))
 
     @property
     def resize(self) -> str:

@@ -7,6 +7,7 @@ the sample silently would hide it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -28,13 +29,21 @@ if TYPE_CHECKING:
 
 
 class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """Key `(epoch, position in videos)` -> augmented uint8 clip `(C, T, h, w)` and class index."""
+    """Key `(epoch, position in videos)` -> augmented uint8 clip `(C, T, h, w)` and class index.
+
+    A mirrored clip has the label of its mirrored class, and a class without one is never mirrored; see
+    `actionlib.labels.mirrored`.
+    """
 
     def __init__(self, dataset: Dataset, videos: np.ndarray, recipe: Recipe, seed: int) -> None:
         self.dataset = dataset
         self.videos = videos
         self.labels = dataset.labels(videos)
         self.recipe = recipe
+        self.unmirrored = dataclasses.replace(recipe, flip_prob=0.0)
+        mirrored = dataset.mirrored
+        self.partners = dict(mirrored.pairs) | {b: a for a, b in mirrored.pairs}
+        self.never = frozenset(mirrored.never)
         self.seed = seed
 
     def __getitems__(self, keys: Sequence[Sample]) -> list[tuple[torch.Tensor, int]]:
@@ -47,8 +56,10 @@ class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         rng = np.random.default_rng([self.seed, epoch, video])
         indices = train_indices(encoded.frames, self.recipe.sampling, rng)
         frames_TCHW = _decode(self.dataset, video, encoded, indices)
-        clip = stack(augment(frames_TCHW, self.recipe, rng), self.recipe.sampling)
-        return clip, int(self.labels[position])
+        label = int(self.labels[position])
+        recipe = self.unmirrored if label in self.never else self.recipe
+        clip, is_mirrored = augment(frames_TCHW, recipe, rng)
+        return stack(clip, recipe.sampling), self.partners.get(label, label) if is_mirrored else label
 
 
 class TestViews(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):

@@ -39,17 +39,19 @@ class Annotations:
     """What the annotation files of a dataset say.
 
     Attributes:
-        rows: videos in file order.
+        rows: videos in the order of the files.
         classes: class names by index.
         adjusted: how many entries of the files a stated rule left out or changed, by rule.
         tables: what does not fit one label a video, by name, such as `segments` or `boxes`; stored beside the videos
             and read with `Dataset.table`. See `actionlib.annotation_tables`.
+        wrong_lines: lines that gave no row, as `file:line: reason`.
     """
 
     rows: tuple[VideoRow, ...]
     classes: tuple[str, ...]
     adjusted: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    wrong_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

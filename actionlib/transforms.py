@@ -30,14 +30,14 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels of the sto
 _TRIES = 10  # of `random_resized`, before it falls back to the centre
 
 
-def augment(frames_TCHW: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> torch.Tensor:
+def augment(frames_TCHW: torch.Tensor, recipe: Recipe, rng: np.random.Generator) -> tuple[torch.Tensor, bool]:
     """One random crop, the same for all frames, resized to the training size and perhaps mirrored.
 
     Args:
         frames_TCHW: uint8; fastest as a channels-last view.
 
     Returns:
-        uint8 `(C, T, train_crop_px, train_crop_px)`, contiguous.
+        uint8 `(C, T, train_crop_px, train_crop_px)`, contiguous, and whether it is mirrored.
     """
     height, width = frames_TCHW.shape[-2:]
     if recipe.train_crop == "multiscale":
@@ -50,7 +50,7 @@ def augment(frames_TCHW: torch.Tensor, recipe: Recipe, rng: np.random.Generator)
         box = random_box(height, width, recipe, rng)
     flip = rng.random() < recipe.flip_prob
     planes = _planes(_resize(_cut(frames_TCHW, box), recipe.train_crop_px, recipe.train_crop_px))
-    return torch.from_numpy(np.ascontiguousarray(planes[..., ::-1] if flip else planes))
+    return torch.from_numpy(np.ascontiguousarray(planes[..., ::-1] if flip else planes)), bool(flip)
 
 
 def views(frames_TCHW: torch.Tensor, protocol: Protocol) -> torch.Tensor:

@@ -117,7 +117,7 @@ def train(videos: Videos, recipe: Recipe, clips: int, seed: int, start: nn.Modul
 def _train_clip(frames: torch.Tensor, recipe: Recipe, seed: tuple[int, ...]) -> torch.Tensor:
     rng = np.random.default_rng(seed)
     indices = train_indices(len(frames), recipe.sampling, rng)
-    return augment(_channels_last(frames[torch.from_numpy(indices)]), recipe, rng)
+    return augment(_channels_last(frames[torch.from_numpy(indices)]), recipe, rng)[0]
 
 
 def _channels_last(frames_TCHW: torch.Tensor) -> torch.Tensor:

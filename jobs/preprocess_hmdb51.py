@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Preprocess HMDB51. See docs/preprocess.md."""
+"""Preprocess HMDB51. See docs/datasets/hmdb51.md."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from actionlib import labels
 from jobs import cli
+from jobs.official import OfficialConfig
 from pipelines.annotation_files import local_copy
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import prepare
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(PrepareConfig):
+class Config(OfficialConfig):
     """Store HMDB51 as a dataset of encoded shards.
 
     Splits are train1, test1, train2, ... Listed videos that are not there are recorded as missing. Those that no
@@ -28,7 +29,7 @@ class Config(PrepareConfig):
 
 def main(config: Config) -> None:
     with local_copy(config.annotations, "--annotations") as folder:
-        prepare(config, lambda listing: labels.hmdb51(folder))
+        prepare(config, lambda listing: config.checked("hmdb51", labels.hmdb51(folder)))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,41 @@
-"""Annotation files as local files, wherever they are: the parsers of `actionlib.labels` read paths."""
+"""Annotation files as local files, wherever they are, and what happens to their wrong lines."""
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from actionlib import storage
+import pyarrow as pa
+
+from actionlib import annotation_tables, labels, storage
 from actionlib.errors import LocationError
+from actionlib.samples import Annotations
 
 _MOST_BYTES = 1 << 30  # lists of a million videos are a tenth of it; more is a wrong prefix
+
+
+def accepted(annotations: Annotations, strict: bool) -> Annotations:
+    """`annotations` with its wrong lines as the table `wrong_lines`; they are printed and do not stop the night's run.
+
+    Raises:
+        LabelError: there are wrong lines, and `strict` asks for none.
+    """
+    if strict:
+        labels.strict(annotations)
+    lines = annotations.wrong_lines
+    if not lines:
+        return annotations
+    print(
+        f"{labels.first_lines(lines)}\n{len(lines)} wrong lines are left out, {len(annotations.rows)} videos stay; "
+        "--strict ends here instead",
+        flush=True,
+    )
+    where, _, reasons = zip(*(line.partition(": ") for line in lines), strict=True)
+    table = pa.table([where, reasons], schema=annotation_tables.WRONG_LINES)
+    return dataclasses.replace(annotations, tables={**annotations.tables, "wrong_lines": table})
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from actionlib import dataset, storage
 from actionlib.errors import ActionlibError, ShardError
+from actionlib.labels import mirrored
 from actionlib.lease import Lease
 from actionlib.samples import VideoRow
 from pipelines import dedup
@@ -242,6 +243,7 @@ def _document(plan: Plan, outcome: Outcome, manifest: dict[str, Any]) -> dict[st
         **{key: plan.settings[key] for key in ("name", "resize", "encoding", "encoder", "ffmpeg")},
         "fps": plan.settings.get("fps"),  # None: each video has its source's
         "classes": plan.classes,
+        "mirrored": asdict(mirrored(plan.classes)),
         "videos": _counts(outcome.all),
         "splits": {split: _counts(counter) for split, counter in sorted(outcome.splits.items())},
         "rejections": [[count, reason] for reason, count in sorted(outcome.rejections.items())],

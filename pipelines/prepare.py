@@ -29,6 +29,7 @@ from actionlib.errors import ActionlibError, InputError
 from actionlib.lease import Lease
 from actionlib.samples import Annotations
 from pipelines import cluster, estimate, manifest, plan, retry, shard_progress
+from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
 from pipelines.shard_task import Counts, make_shard
 
@@ -66,6 +67,8 @@ class PrepareConfig:
     """Target size of a shard file in MiB; small data sets get smaller ones, so that all cores have work."""
     shard_videos: int = 256
     """Most videos in a shard."""
+    strict: bool = False
+    """End before any video is read if a line of the annotation files is wrong (default: report it and go on)."""
     max_rejected: float = 0.05
     """Fail, and publish nothing, if a larger share of the videos that are present cannot be stored."""
     retry_rejected: tuple[str, ...] | None = None
@@ -173,7 +176,7 @@ def check_and_plan(
         shard_videos=config.shard_videos,
         fps=str(_rate(config.fps)) if config.fps else None,
     )
-    annotations = annotate(listing)
+    annotations = accepted(annotate(listing), config.strict)
     stored = plan.load(output)
     if stored is None:
         if storage.exists(storage.join(output, dataset.DATASET)):
@@ -323,6 +326,8 @@ def summary(output: str, document: dict[str, Any], version: str, throughput: str
         others = sum(count for count, _ in document["rejections"]) - sum(count for count, _ in rejections)
         lines.append(f"rejected {others:>6}  for {len(document['rejections']) - _REASONS} other reasons")
     lines += [f"adjusted {count:>6}  {rule}" for count, rule in document["adjusted"]]
+    if wrong := document["tables"].get("wrong_lines"):
+        lines.append(f"left out {wrong['rows']:>6}  wrong lines of the annotation files: {wrong['path']}")
     if throughput:
         lines.append(f"this run {throughput}")
     total = {

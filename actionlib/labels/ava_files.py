@@ -31,8 +31,8 @@ from actionlib.annotation_tables import BOX_PROPOSALS, BOXES, CLASSES, EXCLUDED,
 from actionlib.array_pickle import ArrayPickleError, PickledArray, read_array_pickle, text
 from actionlib.errors import LabelError
 from actionlib.labels.lines import Problems, lines, quoted
+from actionlib.labels.places import find_files
 from actionlib.samples import Annotations, VideoRow
-from actionlib.source_files import by_stem
 
 NOT_IN_MAP = "actions that the label map leaves out"
 MOVED = "corners of boxes moved onto the edge of the picture"
@@ -106,7 +106,7 @@ def ava(
         tables["excluded"] = pa.Table.from_pylist(found, schema=EXCLUDED)
     if proposals:
         tables["proposals"] = pa.concat_tables(proposed)
-    rows = _rows(read, by_stem(present, read.splits), span)
+    rows = _rows(read, find_files(present, "mp4", read.splits), span)
     return Annotations(
         rows, tuple(entry["name"] for entry in entries), tables=tables, adjusted=dict(+read.rules)
     )

@@ -17,8 +17,13 @@ def numbered(directory: Path, pattern: str) -> dict[tuple[str, int], Path]:
     return {(match[1], int(match[2])): path for match, path in matches if match}
 
 
-def class_list(path: Path, problems: Problems) -> tuple[tuple[str, ...], int]:
-    """Class names by index and the number of the first one: `id name` lines (from 0 or 1), or one name a line."""
+def class_list(path: Path) -> tuple[tuple[str, ...], int]:
+    """Class names by index and the number of the first one: `id name` lines (from 0 or 1), or one name a line.
+
+    Raises:
+        LabelError: with every wrong line, since a class left out would shift the numbers of the others.
+    """
+    problems = Problems()
     entries = list(lines(path, problems))
     matches = [re.fullmatch(r"(\d{1,6})\s+(\S.*)", text) for _, text in entries]
     first = 0
@@ -41,4 +46,5 @@ def class_list(path: Path, problems: Problems) -> tuple[tuple[str, ...], int]:
         seen.add(name)
     if not entries:
         problems.add(str(path), "the class list is empty")
+    problems.check()
     return names, first

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from actionlib.errors import LabelError
 from actionlib.labels.lines import SPLIT_NAMES, Problems, Rows, quoted, safe_path
+from actionlib.labels.places import may_be_video
 from actionlib.samples import Annotations, VideoRow
-
-# What lies beside videos in public archives. Everything else counts as a video, so that one with an unusual suffix
-# ends as a stored or a rejected row and not as nothing.
-_BESIDE_VIDEOS = re.compile(
-    r"\.(7z|bmp|csv|db|gif|gz|html|ini|jpeg|jpg|json|log|m|mat|md|md5|npy|part|pdf|png|py|rar|sh|sha256|srt|tar|tsv"
-    r"|txt|vtt|xls|xlsx|xml|ya?ml|zip)",
-    re.IGNORECASE,
-)
 
 
 def folder(paths: Iterable[str]) -> Annotations:
@@ -36,7 +27,7 @@ def folder(paths: Iterable[str]) -> Annotations:
     files: list[tuple[str, ...]] = []
     for text in sorted(paths):
         hidden = any(part.startswith(".") or part == "__MACOSX" for part in text.split("/"))
-        if not hidden and not _BESIDE_VIDEOS.fullmatch(PurePosixPath(text).suffix):
+        if not hidden and may_be_video(text):
             with problems.at("source folder"):
                 files.append(tuple(safe_path(text).split("/")))
     by_split = all(len(parts) >= 3 and parts[0] in SPLIT_NAMES for parts in files)

@@ -21,21 +21,25 @@ def hmdb51(annotations: Path) -> Annotations:
     Raises:
         LabelError: see `actionlib.labels`; also where a class lacks a split that others have.
     """
-    problems = Problems()
     files = numbered(annotations, r"(.+)_test_split(\d+)\.txt")
     if not files:
         raise LabelError(
             f"{annotations}: no <class>_test_split<N>.txt; is it the testTrainMulti_7030_splits folder?"
         )
     classes = tuple(sorted({name for name, _ in files}))
-    rows = Rows(problems)
+    numbers = sorted({number for _, number in files})
+    absent = [
+        f"class {name!r} has no list for split {n}"
+        for name in classes
+        for n in numbers
+        if (name, n) not in files
+    ]
+    if absent:
+        raise LabelError(f"{annotations}: {'; '.join(absent[:5])}{', ...' if absent[5:] else ''}")
+    rows = Rows(Problems())
     for label, name in enumerate(classes):
-        for number in sorted({number for _, number in files}):
-            path = files.get((name, number))
-            if path is None:
-                problems.add(str(annotations), f"class {name!r} has no list for split {number}")
-                continue
-            rows.read(path, str(number), functools.partial(_hmdb51_row, name, label, number))
+        for number in numbers:
+            rows.read(files[name, number], str(number), functools.partial(_hmdb51_row, name, label, number))
     return rows.finish(classes)
 
 

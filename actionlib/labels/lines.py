@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from actionlib.errors import LabelError
@@ -60,13 +60,13 @@ def quoted(text: str) -> str:
 
 
 class Problems:
-    """Wrong lines, gathered so that one LabelError shows the first twenty together."""
+    """Wrong lines in the order they were found, as `file:line: reason`."""
 
     def __init__(self) -> None:
-        self._found: list[str] = []
+        self.found: list[str] = []
 
     def add(self, where: str, reason: str) -> None:
-        self._found.append(f"{where}: {reason}")
+        self.found.append(f"{where}: {reason}")
 
     @contextlib.contextmanager
     def at(self, where: str) -> Iterator[None]:
@@ -78,18 +78,41 @@ class Problems:
 
     def check(self) -> None:
         """Raises LabelError where anything was noted."""
-        if self._found:
-            more = len(self._found) - _MOST_REPORTED
-            raise LabelError("\n".join(self._found[:_MOST_REPORTED] + [f"... and {more} more"] * (more > 0)))
+        if self.found:
+            raise LabelError(first_lines(self.found))
+
+
+def first_lines(found: Sequence[str]) -> str:
+    """The first twenty wrong lines, one a line, and how many more there are."""
+    more = len(found) - _MOST_REPORTED
+    return "\n".join([*found[:_MOST_REPORTED], *([f"... and {more} more"] if more > 0 else [])])
 
 
 def lines(path: Path, problems: Problems) -> Iterator[tuple[str, str]]:
-    """The lines of a text file that hold anything, as (`file:number`, text without blanks at its ends).
+    """The lines of a text file that hold anything, as (`name of the file:number`, text without blanks at its ends).
 
-    A line over 4096 characters or with a control character other than tab is noted in `problems` and left out.
+    The name only: what is wrong with a list is stored with the dataset, whose version must not depend on where the
+    list lay. A line over 4096 characters or with a control character other than tab is noted in `problems` and left out.
 
     Raises:
         LabelError: where the file is missing, unreadable, or not UTF-8 text.
+    """
+    for number, line_text in enumerate(text_of(path).split("\n"), start=1):
+        where = f"{path.name}:{number}"
+        stripped = line_text.strip(" \t\r")
+        if len(stripped) > _LONGEST_LINE:
+            problems.add(where, f"{len(stripped)} characters; the longest line allowed is {_LONGEST_LINE}")
+        elif _CONTROL.search(stripped):
+            problems.add(where, f"control character in {quoted(stripped)}")
+        elif stripped:
+            yield where, stripped
+
+
+def text_of(path: Path) -> str:
+    """A text file without its byte order mark.
+
+    Raises:
+        LabelError: the file is missing, unreadable, or not UTF-8 text.
     """
     try:
         data = path.read_bytes()
@@ -98,20 +121,17 @@ def lines(path: Path, problems: Problems) -> Iterator[tuple[str, str]]:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data[:4096]:
         raise LabelError(f"{path}: not UTF-8 text (UTF-16 or a binary file); save it as UTF-8")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise LabelError(f"{path}:{line}: not UTF-8 text; save the file as UTF-8") from error
-    for number, line_text in enumerate(text.split("\n"), start=1):
-        stripped = line_text.strip(" \t\r")
-        if len(stripped) > _LONGEST_LINE:
-            problems.add(
-                f"{path}:{number}", f"{len(stripped)} characters; the longest line allowed is {_LONGEST_LINE}"
-            )
-        elif _CONTROL.search(stripped):
-            problems.add(f"{path}:{number}", f"control character in {quoted(stripped)}")
-        elif stripped:
-            yield f"{path}:{number}", stripped
+
+
+def strict(found: Annotations) -> Annotations:
+    """`found` itself; raises LabelError with the first twenty wrong lines where there is one."""
+    if found.wrong_lines:
+        raise LabelError(first_lines(found.wrong_lines))
+    return found
 
 
 class Rows:
@@ -149,9 +169,17 @@ class Rows:
             )
         self._rows[row.id] = dataclasses.replace(known, splits=known.splits + row.splits)
 
-    def finish(self, classes: tuple[str, ...]) -> Annotations:
-        """Raises LabelError where a problem was noted or no row was added."""
-        self._problems.check()
+    def finish(self, classes: tuple[str, ...], adjusted: Mapping[str, int] | None = None) -> Annotations:
+        """The rows, and the lines that gave none.
+
+        Raises:
+            LabelError: no row was added, or more lines were wrong than right: then the lists have another format.
+        """
+        wrong = self._problems.found
+        if len(wrong) > len(self._rows):
+            raise LabelError(
+                f"{first_lines(wrong)}\n{len(wrong)} lines are wrong and {len(self._rows)} right"
+            )
         if not self._rows:
             raise LabelError("the annotation files name no video")
-        return Annotations(tuple(self._rows.values()), classes)
+        return Annotations(tuple(self._rows.values()), classes, adjusted or {}, wrong_lines=tuple(wrong))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from collections.abc import Mapping
@@ -24,16 +25,15 @@ def path_label_lists(lists: Mapping[str, Path], classes: Path | None = None) -> 
     Raises:
         LabelError: see `actionlib.labels`; also for a label without a class.
     """
-    problems = Problems()
-    names, first = class_list(classes, problems) if classes else ((), 0)
-    rows = Rows(problems)
+    names, first = class_list(classes) if classes else ((), 0)
+    rows = Rows(Problems())
     for split, path in lists.items():
         rows.read(
             path, split, functools.partial(_path_label_row, split, first, len(names) if classes else None)
         )
     found = rows.finish(names)
     highest = max(row.labels[0] for row in found.rows)
-    return found if classes else Annotations(found.rows, tuple(map(str, range(highest + 1))))
+    return found if classes else dataclasses.replace(found, classes=tuple(map(str, range(highest + 1))))
 
 
 def _path_label_row(split: str, first: int, classes: int | None, text: str) -> VideoRow:

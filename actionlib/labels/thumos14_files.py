@@ -26,9 +26,9 @@ import pyarrow as pa
 from actionlib.annotation_tables import DURATIONS, SEGMENTS
 from actionlib.errors import LabelError
 from actionlib.labels.lines import Problems, lines, quoted
+from actionlib.labels.places import find_files
 from actionlib.labels.proposals import ssn_lists
 from actionlib.samples import Annotations, VideoRow
-from actionlib.source_files import by_stem
 
 _AMBIGUOUS = "Ambiguous"
 AVOIDED = "segments of a wrong annotation (avoid list)"
@@ -82,7 +82,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
     }
     if proposals:
         tables["proposal_actions"], tables["proposals"] = ssn_lists(proposals, len(classes))
-    places = by_stem(present, read.splits)
+    places = find_files(present, "mp4", read.splits)
     labels: dict[str, set[int]] = {video: set() for video in read.splits}
     for row in segments:
         if not row["ambiguous"]:

@@ -22,22 +22,24 @@ def ucf101(annotations: Path) -> Annotations:
     Raises:
         LabelError: see `actionlib.labels`; also for a split with only one list, or a video in both lists.
     """
-    problems = Problems()
-    classes, first = class_list(annotations / "classInd.txt", problems)
+    classes, first = class_list(annotations / "classInd.txt")
     index = {name: number for number, name in enumerate(classes)}
     files = numbered(annotations, r"(train|test)list(\d+)\.txt")
     if not files:
         raise LabelError(
             f"{annotations}: no trainlist0N.txt and testlist0N.txt; is it the ucfTrainTestlist folder?"
         )
-    rows = Rows(problems)
-    for number in sorted({number for _, number in files}):
+    numbers = sorted({number for _, number in files})
+    absent = [
+        f"{kind}list{n:02d}.txt" for n in numbers for kind in ("train", "test") if (kind, n) not in files
+    ]
+    if absent:
+        raise LabelError(f"{annotations}: no {', '.join(absent)}; both halves of a split are needed")
+    rows = Rows(Problems())
+    for number in numbers:
         for kind in ("train", "test"):
-            path = files.get((kind, number))
-            if path is None:
-                problems.add(str(annotations), f"no {kind} list for split {number}; both halves are needed")
-                continue
-            rows.read(path, str(number), functools.partial(_ucf101_row, kind, number, index, first))
+            parse = functools.partial(_ucf101_row, kind, number, index, first)
+            rows.read(files[kind, number], str(number), parse)
     return rows.finish(classes)
 
 

@@ -40,7 +40,8 @@ def web_lists(lists: Mapping[str, Mapping[str, Path]], classes: Path | None = No
                 raise LabelError(f"{row.id} is in a list of {rows[row.id].kind} and in one of {kind}")
             rows[row.id] = dataclasses.replace(row, kind=kind)
     names = max((listed.classes for listed in found.values()), key=len)
-    return Annotations(tuple(rows.values()), names)
+    wrong = tuple(line for listed in found.values() for line in listed.wrong_lines)
+    return Annotations(tuple(rows.values()), names, wrong_lines=wrong)
 
 
 def cut(found: Annotations, durations: Mapping[str, float | None], clip_s: float) -> Annotations:

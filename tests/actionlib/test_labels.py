@@ -15,14 +15,7 @@ from hypothesis import strategies as st
 from actionlib import labels
 from actionlib.errors import InputError, LabelError
 from actionlib.samples import Annotations, VideoRow
-
-
-def write(folder: Path, files: dict[str, str]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_bytes(text.encode())
-    return folder
-
+from tests.actionlib.lists import write
 
 UCF = {
     "classInd.txt": "1 Jump\r\n2 Run Fast\r\n",
@@ -63,27 +56,6 @@ def test_official_hmdb51_lists(test_data: Path) -> None:
         there = [row["path"].removeprefix("hmdb51_org/") for row in csv.DictReader(file)]
     assert there and paths.issuperset(there), "brackets, + and ! in names survive"
     assert any(not row.splits for row in found.rows), "code 0 everywhere stays a row"
-
-
-def test_official_kinetics_csv(test_data: Path) -> None:
-    folder = test_data / "annotations" / "kinetics"
-    val, test = folder / "kinetics-400_val.csv", folder / "kinetics-400_test.csv"
-    found = labels.kinetics([val, test])
-    assert list(found.classes) == (folder / "label_map_k400.txt").read_text().splitlines()
-    assert Counter(row.splits for row in found.rows) == {("val",): 19906, ("test",): 38685}
-    assert all(bool(row.labels) == (row.splits == ("val",)) for row in found.rows)
-    with val.open(newline="") as file:
-        for line, row in zip(csv.DictReader(file), found.rows, strict=False):
-            assert found.classes[row.labels[0]] == line["label"]
-            assert (
-                row.path
-                == f"{line['youtube_id']}_{int(line['time_start']):06d}_{int(line['time_end']):06d}.mp4"
-            )
-    pinned = labels.kinetics([test], classes=folder / "label_map_k400.txt")
-    assert pinned.classes == found.classes
-    with pytest.raises(LabelError, match="no label in it"):
-        labels.kinetics([test])
-    assert len(labels.kinetics([folder / "kinetics-600_val.csv"]).classes) == 600
 
 
 def test_official_label_lists(test_data: Path) -> None:
@@ -136,7 +108,7 @@ def test_ucf101_small(tmp_path: Path) -> None:
         ),
         ({"testlist01.txt": "Jump/x.avi\nJump/x.avi\n"}, r"testlist01.txt:2: 'Jump/x.avi' is there already"),
         ({"testlist01.txt": "../x.avi\n"}, r"testlist01.txt:1: path '../x.avi' leads out"),
-        ({"trainlist03.txt": "Jump/v_a.avi 1\n"}, r"no test list for split 3"),
+        ({"trainlist03.txt": "Jump/v_a.avi 1\n"}, r"no testlist03.txt; both halves"),
         ({"classInd.txt": "1 Jump\n3 Run Fast\n"}, r"classInd.txt:2: class number 3 where 2 comes"),
         ({"classInd.txt": "1 Jump\n2 Jump\n"}, r"classInd.txt:2: class 'Jump' is there twice"),
         ({"classInd.txt": ""}, r"class list is empty"),
@@ -144,7 +116,7 @@ def test_ucf101_small(tmp_path: Path) -> None:
 )
 def test_ucf101_wrong(tmp_path: Path, change: dict[str, str], message: str) -> None:
     with pytest.raises(LabelError, match=message):
-        labels.ucf101(write(tmp_path, UCF | change))
+        labels.strict(labels.ucf101(write(tmp_path, UCF | change)))
 
 
 def test_hmdb51_small(tmp_path: Path) -> None:
@@ -163,9 +135,8 @@ def test_hmdb51_small(tmp_path: Path) -> None:
         "wave/c.avi": ((1,), ()),
     }
     write(tmp_path, {"wave_test_split1.txt": "a.avi 3\nb.avi\nc.avi 1\nc.avi 1\n"})
-    (tmp_path / "brush_hair_test_split2.txt").unlink()
     with pytest.raises(LabelError) as caught:
-        labels.hmdb51(tmp_path)
+        labels.strict(labels.hmdb51(tmp_path))
     message = str(caught.value)
     for part in (
         "split1.txt:1: 'a.avi 3'",
@@ -173,72 +144,9 @@ def test_hmdb51_small(tmp_path: Path) -> None:
         "split1.txt:4: 'wave/c.avi' is there already",
     ):
         assert part in message
-    assert "class 'brush_hair' has no list for split 2" in message
-
-
-def test_kinetics_places_of_files(tmp_path: Path) -> None:
-    text = "label,youtube_id,time_start,time_end,split,is_cc\n"
-    text += '"air drumming",--aBc_d-123,10,20,train,0\nabseiling,b,0,10,validate,1\nabseiling,c,5,15,val,0\n'
-    text += '"hurling (sport)",d,1000,1010,test,0\n"says ""hi"", waves",e,1,11,val,0\n'
-    write(
-        tmp_path,
-        {"k.csv": text, "classes.txt": 'abseiling\nair drumming\nhurling (sport)\nsays "hi", waves\nyoga\n'},
-    )
-    present = [
-        "replacement/--aBc_d-123_000010_000020.mp4",
-        "train/air_drumming/--aBc_d-123_000010_000020.mkv",
-        "b_000000_000010.mp4",
-        "val/c_000005_000015.mp4",
-        "val/c_000005_000016.mp4",
-        "readme.txt",
-    ]
-    found = labels.kinetics([tmp_path / "k.csv"], present)
-    assert found.classes == ("abseiling", "air drumming", "hurling (sport)", 'says "hi", waves')
-    assert [(row.id, row.path, row.labels, row.splits) for row in found.rows] == [
-        ("--aBc_d-123_000010_000020", "train/air_drumming/--aBc_d-123_000010_000020.mkv", (1,), ("train",)),
-        ("b_000000_000010", "b_000000_000010.mp4", (0,), ("val",)),
-        ("c_000005_000015", "val/c_000005_000015.mp4", (0,), ("val",)),
-        ("d_001000_001010", "d_001000_001010.mp4", (2,), ("test",)),
-        ("e_000001_000011", "e_000001_000011.mp4", (3,), ("val",)),
-    ]
-    assert labels.kinetics([tmp_path / "k.csv"], classes=tmp_path / "classes.txt").classes[-1] == "yoga"
-
-
-HEADER = "label,youtube_id,time_start,time_end,split\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("youtube_id,time_start,split\na,1,val\n", r"k.csv:1: the header does not name time_end"),
-        ("abseiling,a,1,11,val\n", r"k.csv:1: the header does not name"),
-        (HEADER + "x,a,1,11,val\nx,a,1,11\n", r"k.csv:3: 4 fields where the header has 5"),
-        (HEADER + "x,a,1,11,val,9\n", r"k.csv:2: 6 fields"),
-        (
-            HEADER + "x,a,1,11,val\nx,b,1,11,val\nx,a,1,11,train\n",
-            r"k.csv:4: 'a_000001_000011' is there.*k.csv:2",
-        ),
-        (HEADER + '"x,a,1,11,val\n', r"k.csv:2: not CSV"),
-        (HEADER + '"x"y,a,1,11,val\n', r"k.csv:2: not CSV"),
-        (HEADER + "x,../a,1,11,val\n", r"k.csv:2: youtube_id '../a'"),
-        (HEADER + "x,#NAME?,1,11,val\n", r"k.csv:2: youtube_id '#NAME\?'"),
-        (HEADER + "x,,1,11,val\n", r"k.csv:2: youtube_id ''"),
-        (HEADER + "x,a,11,1,val\n", r"k.csv:2: time_start '11'"),
-        (HEADER + "x,a,-1,9,val\n", r"k.csv:2: time_start '-1'"),
-        (HEADER + "x,a,nan,9,val\n", r"k.csv:2: time_start 'nan'"),
-        (HEADER + "x,a,1,11,vla\n", r"k.csv:2: split 'vla'"),
-        (HEADER + ",a,1,11,val\n", r"k.csv:2: the label is empty"),
-        (HEADER + "yoga,a,1,11,val\n", r"k.csv:2: label 'yoga' is not in"),
-        (HEADER + "x,a\x07,1,11,val\n", r"k.csv:2: control character"),
-        (HEADER + "x" * 1_000_000 + ",a,1,11,val\n", r"k.csv:2: 1000011 characters; the longest"),
-        (HEADER, r"name no video"),
-    ],
-)
-def test_kinetics_wrong(tmp_path: Path, text: str, message: str) -> None:
-    write(tmp_path, {"k.csv": text, "classes.txt": "x\n"})
-    with pytest.raises(LabelError, match=message) as caught:
-        labels.kinetics([tmp_path / "k.csv"], classes=tmp_path / "classes.txt")
-    assert len(str(caught.value)) < 500, "a megabyte of input is not repeated in the message"
+    (tmp_path / "brush_hair_test_split2.txt").unlink()
+    with pytest.raises(LabelError, match="class 'brush_hair' has no list for split 2"):
+        labels.hmdb51(tmp_path)
 
 
 def test_path_label_lists(tmp_path: Path) -> None:
@@ -282,7 +190,8 @@ def test_path_label_lists(tmp_path: Path) -> None:
 def test_path_label_lists_wrong(tmp_path: Path, text: str, message: str) -> None:
     write(tmp_path, {"a.txt": text, "b.txt": "y.mp4 1\n", "classes.txt": "0 run\n1 sit\n"})
     with pytest.raises(LabelError, match=message):
-        labels.path_label_lists({"a": tmp_path / "a.txt", "b": tmp_path / "b.txt"}, tmp_path / "classes.txt")
+        lists = {"a": tmp_path / "a.txt", "b": tmp_path / "b.txt"}
+        labels.strict(labels.path_label_lists(lists, tmp_path / "classes.txt"))
 
 
 def test_folder_layouts() -> None:
@@ -309,21 +218,30 @@ def test_folder_layouts() -> None:
         "an unknown suffix is still a row"
     )
     with pytest.raises(LabelError, match=r"'x.mp4' lies in no class folder"):
-        labels.folder(["x.mp4", "a/y.mp4"])
+        labels.strict(labels.folder(["x.mp4", "a/y.mp4"]))
     with pytest.raises(LabelError, match=r"control character"):
         labels.folder(["a/y\n.mp4"])
     with pytest.raises(LabelError, match="no video"):
         labels.folder(["README.md"])
 
 
-def test_many_wrong_lines_are_told_together(tmp_path: Path) -> None:
-    write(tmp_path, {"a.txt": "".join(f"x{n}.mp4\n" for n in range(50)) + "fine.mp4 1\n"})
+def test_wrong_lines_become_no_rows_and_an_error_only_if_asked(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "".join(f"x{n}.mp4\nfine{n}.mp4 1\n" for n in range(50))})
+    found = labels.path_label_lists({"a": tmp_path / "a.txt"})
+    assert [row.path for row in found.rows] == [f"fine{n}.mp4" for n in range(50)]
+    assert [line.split(": ")[0] for line in found.wrong_lines] == [f"a.txt:{n}" for n in range(1, 100, 2)]
     with pytest.raises(LabelError) as caught:
-        labels.path_label_lists({"a": tmp_path / "a.txt"})
+        labels.strict(found)
     told = str(caught.value).splitlines()
-    assert len(told) == 21 and told[-1] == "... and 30 more"
-    assert [line.split(":")[1] for line in told[:20]] == [str(number) for number in range(1, 21)]
+    assert told == [*found.wrong_lines[:20], "... and 30 more"]
     assert isinstance(caught.value, InputError), "jobs end with the exit code for wrong input"
+
+
+def test_a_list_that_is_mostly_wrong_is_in_another_format(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "fine.mp4 1\n" + "".join(f"x{n}.mp4,1\n" for n in range(30))})
+    with pytest.raises(LabelError, match=r"(?s)a.txt:2.*\n30 lines are wrong and 1 right") as caught:
+        labels.path_label_lists({"a": tmp_path / "a.txt"})
+    assert "and 10 more" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,11 @@ def test_augment(crop: str, height: int, width: int, flip_prob: float, positions
     recipe = dataclasses.replace(BASE, train_crop=crop, flip_prob=flip_prob, crop_positions=positions)
     one = noise(1, height, width, seed)
     frames = torch.cat([one, one, noise(1, height, width, seed + 1)])
-    clip = transforms.augment(frames, recipe, np.random.default_rng(seed))
+    clip, _ = transforms.augment(frames, recipe, np.random.default_rng(seed))
     assert clip.dtype == torch.uint8 and clip.shape == (3, 3, 32, 32) and clip.is_contiguous()
     assert torch.equal(clip[:, 0], clip[:, 1]), "equal frames stay equal: one crop for the clip"
-    assert torch.equal(clip, transforms.augment(frames, recipe, np.random.default_rng(seed)))
-    planar = transforms.augment(frames.contiguous(), recipe, np.random.default_rng(seed))
+    assert torch.equal(clip, transforms.augment(frames, recipe, np.random.default_rng(seed))[0])
+    planar, _ = transforms.augment(frames.contiguous(), recipe, np.random.default_rng(seed))
     assert (planar.int() - clip.int()).abs().max() <= 1, "memory layout decides the speed only"
 
 
@@ -125,7 +125,7 @@ def test_crop_of_the_stored_size_is_not_resampled() -> None:
     frames = coordinates(3, 40, 60)
     starts = set()
     for seed in range(200):
-        clip = transforms.augment(frames, recipe, np.random.default_rng(seed)).int()
+        clip = transforms.augment(frames, recipe, np.random.default_rng(seed))[0].int()
         top, left = int(clip[0, 0, 0, 0]), int(clip[1, 0, 0, 0])
         assert torch.equal(clip.permute(1, 0, 2, 3), frames[:, :, top : top + 32, left : left + 32].int())
         starts.add((top, left))
@@ -136,7 +136,7 @@ def test_centre_crop() -> None:
     recipe = Recipe(train_crop="centre", train_crop_px=32, train_short_side_px=(40, 40), flip_prob=0.0)
     frames = coordinates(1, 40, 60)
     for seed in range(5):
-        clip = transforms.augment(frames, recipe, np.random.default_rng(seed))
+        clip, _ = transforms.augment(frames, recipe, np.random.default_rng(seed))
         assert torch.equal(clip[:, 0], frames[0, :, 4:36, 14:46])
     with pytest.raises(RecipeError, match="does not fit"):
         dataclasses.replace(recipe, train_crop_px=41)
@@ -145,20 +145,22 @@ def test_centre_crop() -> None:
 def test_flip_mirrors_the_same_crop() -> None:
     frames = noise(2, 50, 70)
     for crop in CROPS:
-        plain, mirrored = (
+        (plain, was_not), (mirrored, was) = (
             transforms.augment(
                 frames, dataclasses.replace(BASE, train_crop=crop, flip_prob=p), np.random.default_rng(5)
             )
             for p in (0.0, 1.0)
         )
-        assert torch.equal(plain.flip(-1), mirrored)
+        assert torch.equal(plain.flip(-1), mirrored) and (was_not, was) == (False, True)
 
 
 def test_flip_probability() -> None:
     recipe = Recipe(train_crop="random", train_crop_px=4, train_short_side_px=(4, 4), flip_prob=0.3)
     frames = coordinates(1, 4, 4)
     rng = np.random.default_rng(0)
-    flips = sum(int(transforms.augment(frames, recipe, rng)[1, 0, 0, 0]) == 3 for _ in range(2000))
+    done = [transforms.augment(frames, recipe, rng) for _ in range(2000)]
+    flips = sum(is_mirrored for _, is_mirrored in done)
+    assert all(is_mirrored == (int(clip[1, 0, 0, 0]) == 3) for clip, is_mirrored in done)
     assert abs(flips - 600) < 5 * 20.5  # standard deviation of a binomial with 2000 and 0.3
 
 

@@ -37,6 +37,12 @@ def submit(cluster: Cluster, *words: object) -> str:
     return run(*ray, "--working-dir", ".", *words, **cluster.environment)
 
 
+def make_video(path: Path, seconds: int, *encode: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = ["-f", "lavfi", "-i", f"testsrc=size=96x64:rate=5:duration={seconds}"]
+    run(ffmpeg_program(), "-v", "error", *picture, *encode, "-pix_fmt", "yuv420p", path)
+
+
 def check_frames(data: Dataset, table: Path) -> None:
     """Stored frame counts are those that the folder's own table got by decoding."""
     with table.open(newline="") as file:
@@ -110,15 +116,14 @@ def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: Cluster) -> None:
         )
         if place:
             path = tmp_path / "videos" / place / f"{name}_{number:06d}_{number + 10:06d}.mp4"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture = ["-f", "lavfi", "-i", "testsrc=size=96x64:rate=5:duration=1"]
-            run(ffmpeg_program(), "-v", "error", *picture, "-pix_fmt", "yuv420p", path)
+            make_video(path, 1)
     (tmp_path / "val.csv").write_text("\n".join(lines))
     variables = {
         "ACTIONLIB_SOURCE": str(tmp_path / "videos"),
         "ACTIONLIB_ANNOTATIONS": str(tmp_path / "val.csv"),
         "ACTIONLIB_OUTPUT": str(tmp_path / "out"),
         "ACTIONLIB_ENCODING": "jpeg",
+        "ACTIONLIB_OWN_CLASSES": "1",
     }
     submit(ray_cluster, "--runtime-env-json", json.dumps({"env_vars": variables}), "jobs/preprocess_k400.py")
     data = Dataset.open(str(tmp_path / "out"))
@@ -127,6 +132,102 @@ def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: Cluster) -> None:
     labels = {data.row(i)["id"]: data.row(i)["labels"] for i in range(3)}
     assert labels["aaaaaaaaaaa_000000_000010"] == [1] and labels["-cccccccccc_000002_000012"] == [0]
     assert data.read(int(data.indices("val")[0])).frames == 5
+
+
+def test_k700_trimmed_from_whole_downloads(tmp_path: Path, ray_cluster: Cluster) -> None:
+    """Two clips of one video, one of a video that is not there, and a wrong line, which --strict does not accept."""
+    make_video(tmp_path / "videos" / "aaaaaaaaaaa.mkv", 12)
+    lines = ["label,youtube_id,time_start,time_end,split", "abseiling,aaaaaaaaaaa,2,4,train"]
+    lines += ["yoga,aaaaaaaaaaa,5,9,val", "yoga,bbbbbbbbbbb,5,15,val", "yoga,#NAME?,5,15,val"]
+    (tmp_path / "k700.csv").write_text("\n".join(lines))
+    flags = [
+        "--source",
+        tmp_path / "videos",
+        "--annotations",
+        tmp_path / "k700.csv",
+        "--output",
+        tmp_path / "out",
+    ]
+    flags += ["--trim", "--own-classes"]
+    strict = subprocess.run(
+        [sys.executable, "jobs/preprocess_k700.py", *map(str, flags), "--strict"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert strict.returncode == 2 and "k700.csv:5: youtube_id '#NAME?'" in strict.stderr, strict.stderr
+    assert not (tmp_path / "out" / "_plan.json").exists(), "nothing was begun"
+    said = submit(ray_cluster, "--", "python", "jobs/preprocess_k700.py", *flags)
+    assert "k700.csv:5: youtube_id '#NAME?'" in said and "1 wrong lines are left out, 3 videos stay" in said
+    data = Dataset.open(str(tmp_path / "out"))
+    rows = {row["id"]: row for row in map(data.row, range(len(data)))}
+    assert {name: (row["status"], row["frames"]) for name, row in rows.items()} == {
+        "aaaaaaaaaaa_000002_000004": ("stored", 10),
+        "aaaaaaaaaaa_000005_000009": ("stored", 20),
+        "bbbbbbbbbbb_000005_000015": ("missing", None),
+    }
+    assert data.name == "k700" and data.nominal("val") == 2
+    (wrong,) = data.table("wrong_lines").to_pylist()
+    assert wrong["where"] == "k700.csv:5" and "#NAME?" in wrong["reason"]
+
+
+def test_something_v2_with_the_official_lists(test_data: Path, tmp_path: Path, ray_cluster: Cluster) -> None:
+    source = test_data / "annotations" / "something-something"
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name in ("labels", "validation.sample"):
+        text = (source / f"something-something-v2-{name}.json").read_text()
+        (lists / f"something-something-v2-{name.removesuffix('.sample')}.json").write_text(text)
+    present = {"74225": 2, "198186": 1}
+    for name, seconds in present.items():
+        make_video(tmp_path / "20bn-something-something-v2" / f"{name}.webm", seconds, "-c:v", "libvpx")
+    flags = [
+        "--source",
+        tmp_path / "20bn-something-something-v2",
+        "--annotations",
+        lists,
+        "--output",
+        tmp_path / "out",
+    ]
+    submit(ray_cluster, "--", "python", "jobs/preprocess_something_v2.py", *flags, "--strict")
+    data = Dataset.open(str(tmp_path / "out"))
+    assert data.counts("val") == {"nominal": 6000, "stored": 2, "rejected": 0, "missing": 5998}
+    stored = {row["id"]: row for row in map(data.row, data.indices("val"))}
+    assert {name: row["frames"] for name, row in stored.items()} == {"74225": 10, "198186": 5}
+    assert data.classes[stored["74225"]["labels"][0]] == "Spinning something that quickly stops spinning"
+    assert data.classes[stored["198186"]["labels"][0]] == "Wiping something off of something"
+    assert data.mirrored.pairs == ((86, 87), (93, 94), (166, 167))
+
+
+def test_something_v1_with_official_lists(test_data: Path, tmp_path: Path, ray_cluster: Cluster) -> None:
+    source = test_data / "annotations" / "something-something"
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name in ("labels", "validation.format-sample"):
+        text = (source / f"something-something-v1-{name}.csv").read_text()
+        (lists / f"something-something-v1-{name.removesuffix('.format-sample')}.csv").write_text(text)
+    frames = tmp_path / "20bn-something-something-v1" / "100218"
+    make_video(tmp_path / "source.mp4", 3)
+    frames.mkdir(parents=True)
+    run(ffmpeg_program(), "-v", "error", "-i", tmp_path / "source.mp4", frames / "%05d.jpg")
+    flags = [
+        "--source",
+        tmp_path / "20bn-something-something-v1",
+        "--annotations",
+        lists,
+        "--output",
+        tmp_path / "out",
+    ]
+    submit(ray_cluster, "--", "python", "jobs/preprocess_something_v1.py", *flags, "--strict")
+    data = Dataset.open(str(tmp_path / "out"))
+    rows = {row["id"]: row for row in map(data.row, range(len(data)))}
+    assert {name: (row["status"], row["frames"]) for name, row in rows.items()} == {
+        "100218": ("stored", 15),
+        "24413": ("missing", None),
+    }
+    assert rows["100218"]["fps"] == 12
+    assert data.classes[rows["100218"]["labels"][0]] == "Something falling like a feather or paper"
+    assert data.mirrored.pairs == ((2, 4), (30, 41), (52, 66))
 
 
 def test_ut_interaction_from_lists_and_a_config_file(
@@ -158,7 +259,10 @@ def test_ut_interaction_from_lists_and_a_config_file(
     assert all((row["width"], row["height"]) == (340, 256) for row in map(data.row, data.indices("train1")))
 
 
-@pytest.mark.parametrize("name", ["ucf101", "hmdb51", "k400", "folder"])
+SETS = "ucf101 hmdb51 k400 k600 k700 something_v1 something_v2 jester sports1m folder"
+
+
+@pytest.mark.parametrize("name", SETS.split())
 def test_wrong_input_ends_with_code_2_and_one_message(name: str, tmp_path: Path) -> None:
     flags = ["--source", str(tmp_path / "nothing"), "--output", str(tmp_path / "out")]
     flags += ["--name", "mine"] if name == "folder" else ["--annotations", str(tmp_path / "nothing")]
