@@ -96,12 +96,13 @@ def _try(plan: Plan, row: VideoRow, source_bytes: int) -> Trial:
     ):  # starts the probing process, which serves a worker for all its life
         shared_prober().packets(os.devnull)
     used, started = _processor_s(), time.monotonic()
-    result = try_video(plan, row)
+    results = try_video(plan, row)
+    result = results[0]
     # On an idle machine ffmpeg's stages run beside each other and take less time than they use; in the run they share
     # a core. Waiting for a storage counts, because the core is kept meanwhile.
     core_s = max(time.monotonic() - started, _processor_s() - used)
     rejection = f"{result['stage']}: {result['reason']}" if result["status"] == "rejected" else None
-    return Trial(source_bytes, result.get("bytes") or 0, core_s, rejection)
+    return Trial(source_bytes, sum(form.get("bytes") or 0 for form in results), core_s, rejection)
 
 
 def _processor_s() -> float:

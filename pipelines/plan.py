@@ -97,6 +97,7 @@ class Plan:
     tables: dict[str, dict[str, Any]]  # name -> path, rows, bytes, sha256
     adjusted: list[list[Any]]  # [entries of the annotation files, rule]
     round: int = 0  # 0: all videos; N: those that retry N does again, see `pipelines.retry`
+    others: tuple[Plan, ...] = ()  # other stored forms made in the same pass, see `pipelines.forms`; not kept
 
     @property
     def records(self) -> str:
@@ -181,12 +182,19 @@ def load(output: str, round: int = 0) -> Plan | None:
         raise ShardError(f"{uri}: damaged ({error}); restore it, or choose another --output") from error
 
 
-def make(output: str, settings: Settings, annotations: Annotations, listing: Mapping[str, int]) -> Plan:
+def make(
+    output: str,
+    settings: Settings,
+    annotations: Annotations,
+    listing: Mapping[str, int],
+    encodings: Collection[str] = (),
+) -> Plan:
     """Plan the run and store the plan; where another process just stored one, that one is returned.
 
     Args:
         listing: size in bytes of every file below the source, by path. A video that is not in it is missing; a
             folder of frames is there if a file lies directly in it, and its size is the sum of theirs.
+        encodings: of all forms stored in the same pass; the largest decides which videos fill a shard.
 
     Raises:
         InputError: none of the videos is present, a split is not in the annotations, or there are folders of frames
@@ -196,7 +204,7 @@ def make(output: str, settings: Settings, annotations: Annotations, listing: Map
     sizes = _sizes(rows, settings, listing)
     if not (sizes >= 0).any():
         raise InputError(_nothing_present(settings.source, rows, listing))
-    order, shards = _pack(sizes, settings)
+    order, shards = _pack(sizes, settings, encodings)
     name, digest = _store_table(output, rows, sizes, order, shards)
     document = {
         "settings": _settings_document(settings, annotations),
@@ -233,7 +241,7 @@ def make_round(base: Plan, number: int, ids: Collection[str]) -> Plan:
     made = dataclasses.replace(
         base, table=name, table_sha256=digest, rows=count, present=count, shards=last + 1, round=number
     )
-    document = {key: value for key, value in asdict(made).items() if key != "output"}
+    document = {key: value for key, value in vars(made).items() if key not in ("output", "others")}
     uri = storage.join(base.output, f"_retry-{number}.json")
     if not storage.create(uri, json.dumps(document, indent=1).encode()):
         raise ConflictError(f"{uri} was made by another process meanwhile; is the same run started twice?")
@@ -307,7 +315,7 @@ def _sizes(rows: list[VideoRow], settings: Settings, listing: Mapping[str, int])
 
 
 def _pack(
-    sizes: npt.NDArray[np.int64], settings: Settings
+    sizes: npt.NDArray[np.int64], settings: Settings, encodings: Collection[str] = ()
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Manifest order of the rows and the shard of each in that order, -1 for those without one.
 
@@ -320,7 +328,8 @@ def _pack(
         # Spread over the list, so that all classes occur.
         present = present[np.linspace(0, len(present) - 1, settings.limit).round().astype(np.int64)]
     present = present[np.random.Generator(np.random.PCG64(_SEED)).permutation(len(present))]
-    expected = (sizes[present] * _GROWTH[settings.encoding]).astype(np.int64)
+    growth = max(_GROWTH[encoding] for encoding in (settings.encoding, *encodings))
+    expected = (sizes[present] * growth).astype(np.int64)
     target = min(settings.shard_mib << 20, max(_SMALLEST_SHARD_BYTES, int(expected.sum()) // _LEAST_SHARDS))
     lengths = np.maximum(expected * settings.shard_videos, target)
     begins = np.cumsum(lengths) - lengths

@@ -14,7 +14,8 @@ import shlex
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -28,7 +29,8 @@ from actionlib import dataset, lease, storage, transcode
 from actionlib.errors import ActionlibError, InputError
 from actionlib.lease import Lease
 from actionlib.samples import Annotations
-from pipelines import cluster, estimate, manifest, plan, retry, shard_progress
+from actionlib.transcode import Form
+from pipelines import cluster, estimate, forms, manifest, plan, retry, shard_progress
 from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
 from pipelines.shard_task import Counts, make_shard
@@ -57,6 +59,8 @@ class PrepareConfig:
     """short256: short side 256, aspect kept (Kinetics practice). 340x256: exactly that (UCF101, HMDB51, TSN, TSM)."""
     encoding: Literal["h264", "jpeg"] = "h264"
     """h264: small, for dense clips. jpeg: about three times larger, sparse clips read only their own frames."""
+    store: tuple[str, ...] = ()
+    """Several forms in one pass, such as short256:h264 340x256:jpeg: datasets of their own at output/short256-h264, ..."""
     fps: str | None = None
     """Frame rate, such as 30 or 30000/1001: of frames in folders; videos are resampled to it (None: kept as they are)."""
     split: tuple[str, ...] = ()
@@ -85,6 +89,19 @@ class PrepareConfig:
                 raise InputError(f"--{flag.replace('_', '-')} {value}: it is at least 1")
         if self.fps is not None and not _rate(self.fps):
             raise InputError(f"--fps {self.fps}: it is a number or fraction above 0, at most 1000")
+        if self.store:
+            forms.parse(self.store)
+            given = [
+                f"--{flag}"
+                for flag in ("resize", "encoding")
+                if getattr(self, flag) != getattr(type(self), flag)
+            ]
+            if given:
+                raise InputError(f"--store says how to store; leave out {' and '.join(given)}")
+        if self.store and self.retry_rejected is not None:
+            raise InputError(
+                "--retry-rejected: retry each form by itself, with its --output, --resize and --encoding"
+            )
         if not 0 <= self.max_rejected <= 1:
             raise InputError(f"--max-rejected {self.max_rejected}: it is a share from 0 to 1")
 
@@ -101,7 +118,7 @@ def _rate(text: str) -> Fraction | None:
 def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> str | None:
     """Preprocess, or continue, or find all done; prints the plan, progress and a table.
 
-    Returns the dataset's version, None after `--plan-only`.
+    Returns the dataset's version (the first one's where several are stored), None after `--plan-only`.
 
     Args:
         annotate: reads the annotation files. Its argument lists the source, for annotations that depend on it.
@@ -115,19 +132,29 @@ def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -
         only_plan(config, annotate)
         return None
     _, output = check_locations(config)
+    roots = [target.output for target in _targets(config, output)]
     throughput = ""
-    if storage.exists(storage.join(output, dataset.DATASET)) and config.retry_rejected is None:
+    is_done = all(storage.exists(storage.join(root, dataset.DATASET)) for root in roots)
+    if is_done and config.retry_rejected is None:
         planned = check_and_plan(config, annotate)
         print(f"{output}: already done, nothing was changed")
     else:
         storage.check_writable(output, "--output")
-        with lease.hold(output) as held:
+        with ExitStack() as stack:
+            held = [stack.enter_context(lease.hold(root)) for root in roots]
             planned = check_and_plan(config, annotate)
-            throughput = make_dataset(planned, config, held)
-    found = manifest.published(planned)
-    assert found is not None
-    print(summary(output, *found, throughput))
-    return found[1]
+            throughput = make_datasets(planned, config, held)
+    versions = []
+    for part in forms.parts(planned):
+        found = manifest.published(part)
+        assert found is not None
+        print(summary(part.output, *found, throughput))
+        versions.append(found[1])
+    return versions[0]
+
+
+def _targets(config: PrepareConfig, output: str) -> list[forms.Target]:
+    return forms.targets(output, config.resize, config.encoding, config.store)
 
 
 def only_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> None:
@@ -162,12 +189,34 @@ def check_and_plan(
     source, output = check_locations(config)
     transcode.check_ffmpeg()
     listing = functools.cache(functools.partial(storage.listing, source))
-    settings = Settings(
+    annotations = accepted(annotate(listing), config.strict)
+    targets = _targets(config, output)
+    encodings = [target.form.encoding for target in targets]
+    plans = []
+    for target in targets:
+        settings = _settings(config, source, target.form)
+        stored = plan.load(target.output)
+        if stored is None:
+            if storage.exists(storage.join(target.output, dataset.DATASET)):
+                raise InputError(
+                    f"--output {target.output} holds a dataset that was made elsewhere; choose another --output"
+                )
+            if trial is None:
+                storage.check_writable(output, "--output")
+            where = target.output if trial is None else storage.join(trial, target.form.name)
+            stored = plan.make(where, settings, annotations, listing(), encodings)
+        plan.check_same(stored, settings, annotations)
+        plans.append(stored)
+    return forms.joined(plans)
+
+
+def _settings(config: PrepareConfig, source: str, form: Form) -> Settings:
+    return Settings(
         name=config.name,
         source=source,
-        resize=config.resize,
-        encoding=config.encoding,
-        encoder=transcode.ENCODER[config.encoding],
+        resize=form.resize,
+        encoding=form.encoding,
+        encoder=transcode.ENCODER[form.encoding],
         ffmpeg=transcode.ffmpeg_version(),
         limits=asdict(transcode.Limits()),
         splits=tuple(sorted(config.split)),
@@ -176,18 +225,14 @@ def check_and_plan(
         shard_videos=config.shard_videos,
         fps=str(_rate(config.fps)) if config.fps else None,
     )
-    annotations = accepted(annotate(listing), config.strict)
-    stored = plan.load(output)
-    if stored is None:
-        if storage.exists(storage.join(output, dataset.DATASET)):
-            raise InputError(
-                f"--output {output} holds a dataset that was made elsewhere; choose another --output"
-            )
-        if trial is None:
-            storage.check_writable(output, "--output")
-        stored = plan.make(trial or output, settings, annotations, listing())
-    plan.check_same(stored, settings, annotations)
-    return stored
+
+
+def make_datasets(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> str:
+    """Make what is missing in all forms, and publish each. Returns a line about the throughput."""
+    throughput = [make_shards(planned, config, held)] if planned.others else []
+    for part, its_lease in zip(forms.parts(planned), held, strict=True):
+        throughput.append(make_dataset(part, config, its_lease))
+    return "; ".join(filter(None, throughput))
 
 
 def make_dataset(planned: Plan, config: PrepareConfig, held: Lease) -> str:
@@ -197,12 +242,12 @@ def make_dataset(planned: Plan, config: PrepareConfig, held: Lease) -> str:
     """
     before = retry.retries(planned)
     is_begun = bool(before) and bool(pending_shards(before[-1]))
-    throughput = [make_shards(part, config, held) for part in (planned, *before)]
+    throughput = [make_shards(part, config, [held]) for part in (planned, *before)]
     if config.retry_rejected is not None and not is_begun:
         more = retry.begin(planned, before, config.retry_rejected, config.max_rejected)
         if more is not None:
             before.append(more)
-            throughput.append(make_shards(more, config, held))
+            throughput.append(make_shards(more, config, [held]))
     manifest.publish(planned, before, config.max_rejected, held)
     for part in before:
         retry.mark_done(part)
@@ -210,12 +255,15 @@ def make_dataset(planned: Plan, config: PrepareConfig, held: Lease) -> str:
 
 
 def pending_shards(planned: Plan) -> list[int]:
-    """The shards that have no record yet."""
-    records = storage.listing(planned.records)
-    return [n for n in range(planned.shards) if planned.record(n).rsplit("/", 1)[1] not in records]
+    """The shards that have no record yet, in one of the forms."""
+    pending: set[int] = set()
+    for part in forms.parts(planned):
+        records = storage.listing(part.records)
+        pending.update(n for n in range(part.shards) if part.record(n).rsplit("/", 1)[1] not in records)
+    return sorted(pending)
 
 
-def make_shards(planned: Plan, config: PrepareConfig, held: Lease) -> str:
+def make_shards(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> str:
     """Make every shard that has no record yet, on all of the cluster. Returns a line about the throughput.
 
     Raises:
@@ -230,7 +278,8 @@ def make_shards(planned: Plan, config: PrepareConfig, held: Lease) -> str:
         with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as progress:
             stage = functools.partial(shard_stage, planned=planned, monitor=progress.monitor)
             for made in run_shards(stage, pending, config.workers):
-                held.check()
+                for each in held:
+                    each.check()
                 counts.include(made)
                 if not planned.round:  # the share of a retry is told at its end, of all videos
                     manifest.check_share(planned, counts.rejections, config.max_rejected)

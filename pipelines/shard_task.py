@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +26,7 @@ from actionlib.errors import DecodeError, LocationError, ShardError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
 from actionlib.source import is_folder
-from actionlib.transcode import Transcoded
+from actionlib.transcode import Form, Transcoded
 from pipelines import dedup
 from pipelines.plan import Plan
 
@@ -54,13 +54,14 @@ class Counts:
     def done(self) -> int:
         return self.stored + self.missing + self.rejections.total()
 
-    def add(self, result: dict[str, Any]) -> None:
-        """Count one manifest row."""
+    def add(self, results: list[dict[str, Any]]) -> None:
+        """Count one video by its manifest rows, one for each stored form."""
+        result = results[0]
         if result["status"] == "stored":
             self.stored += 1
             self.frames += result["frames"]
             self.bytes_in += result["source_bytes"]
-            self.bytes_out += result["bytes"]
+            self.bytes_out += sum(row["bytes"] for row in results)
         elif result["status"] == "missing":
             self.missing += 1
         else:
@@ -85,39 +86,66 @@ def make_shard(plan: Plan, shard: int, report: Callable[[Counts], None] = lambda
         ShardError: the shard was stored before with other content.
     """
     rows = plan.shard_rows(shard)
-    path = plan.shard_path(shard, [row.id for row in rows])
+    ids = [row.id for row in rows]
     counts = Counts()
-    results = []
-    with _scratch_folder() as folder:
-        local = folder / "shard.parquet"
-        with ShardWriter(local, plan.settings["encoding"]) as writer:
-            for result in _outcomes(plan, rows, path, writer, folder):
-                results.append(result)
-                counts.add(result)
-                report(counts)
-            finished = writer.finish(path)
-        if finished.rows:
-            storage.upload(local, storage.join(plan.output, path))
-    _write_record(plan, shard, finished if finished.rows else None, results)
+    with _scratch_folder() as folder, _targets(plan, folder, shard, ids) as targets:
+        for row in rows:
+            results = _store(plan, row, targets, folder)
+            counts.add(results)
+            report(counts)
+        for target in targets:
+            target.upload()
+    # Only now: the record of one form says that all of them are stored.
+    for target in targets:
+        _write_record(target.plan, shard, target.finished, target.rows)
     return counts
 
 
-def try_video(plan: Plan, row: VideoRow) -> dict[str, Any]:
-    """The manifest row that a video would get; what is stored is thrown away. Raises as `make_shard` does."""
-    with _scratch_folder() as folder, ShardWriter(folder / "trial", plan.settings["encoding"]) as writer:
-        return next(_outcomes(plan, [row], "trial", writer, folder))
+def try_video(plan: Plan, row: VideoRow) -> list[dict[str, Any]]:
+    """The manifest rows that a video would get, one for each form; what is stored is thrown away.
+
+    Raises as `make_shard` does.
+    """
+    with _scratch_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
+        return _store(plan, row, targets, folder)
 
 
-def _outcomes(
-    plan: Plan, rows: list[VideoRow], path: str, writer: ShardWriter, folder: Path
-) -> Iterator[dict[str, Any]]:
-    """Append the videos one by one; yields the manifest row of each."""
-    for row in rows:
-        yield _store(plan, row, path, writer, folder)
+@dataclass
+class _Target:
+    """A shard that is being written, in one form.
+
+    Attributes:
+        path: in the dataset. rows: of the manifest, so far. finished: what was stored, None for a shard without a video.
+    """
+
+    plan: Plan
+    path: str
+    local: Path
+    writer: ShardWriter
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    finished: Shard | None = None
+
+    def upload(self) -> None:
+        shard = self.writer.finish(self.path)
+        if shard.rows:
+            storage.upload(self.local, storage.join(self.plan.output, self.path))
+            self.finished = shard
 
 
-def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Path) -> dict[str, Any]:
-    """Transcode one video and append it; returns its manifest row."""
+@contextmanager
+def _targets(plan: Plan, folder: Path, shard: int, ids: list[str]) -> Iterator[list[_Target]]:
+    """The shards of all forms, as files in `folder`."""
+    with ExitStack() as stack:
+        targets: list[_Target] = []
+        for part in (plan, *plan.others):
+            local = folder / f"shard{len(targets)}.parquet"
+            writer = stack.enter_context(ShardWriter(local, part.settings["encoding"]))
+            targets.append(_Target(part, part.shard_path(shard, ids), local, writer))
+        yield targets
+
+
+def _store(plan: Plan, row: VideoRow, targets: list[_Target], folder: Path) -> list[dict[str, Any]]:
+    """Transcode one video and append it to every shard; returns its manifest rows, one for each."""
     common = {
         "id": row.id,
         "path": row.path,
@@ -127,17 +155,24 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "start_s": row.start_s,
         "end_s": row.end_s,
     }
+    rejected = {}
     try:
         done = _transcode(plan, row, folder)
-        same = dedup.find(plan, done.video)
+        same = dedup.find(plan, done[0].video)
+        if same is not None:
+            rejected = {"stage": dedup.STAGE, "reason": same.reason, "duplicate_of": same.video}
     except DecodeError as error:
-        return {**common, "status": "rejected", "stage": error.stage, "reason": error.reason}
-    if same is not None:
-        rejected = {"status": "rejected", "stage": dedup.STAGE, "reason": same.reason}
-        return {**common, **rejected, "duplicate_of": same.video}
+        rejected = {"stage": error.stage, "reason": error.reason}
+    for number, target in enumerate(targets):  # a video that is rejected is rejected in all forms
+        outcome = {"status": "rejected", **rejected} if rejected else _stored(row, done[number], target)
+        target.rows.append({**common, **outcome})
+    return [target.rows[-1] for target in targets]
+
+
+def _stored(row: VideoRow, done: Transcoded, target: _Target) -> dict[str, Any]:
+    """Append the video to the shard; returns what the manifest says of it."""
     video, info = done.video, done.info
     return {
-        **common,
         "status": "stored",
         "note": done.note or None,
         "frames": video.frames,
@@ -156,18 +191,17 @@ def _store(plan: Plan, row: VideoRow, path: str, writer: ShardWriter, folder: Pa
         "height": video.height,
         "bytes": len(video.data),
         "sha256": video_sha256(video.data, video.offsets),
-        "shard": path,
-        "shard_row": writer.append(row.id, row.labels, video),
+        "shard": target.path,
+        "shard_row": target.writer.append(row.id, row.labels, video),
     }
 
 
-def _transcode(plan: Plan, row: VideoRow, folder: Path) -> Transcoded:
-    """Fetch and transcode; what either leaves on the disk is gone afterwards."""
+def _transcode(plan: Plan, row: VideoRow, folder: Path) -> list[Transcoded]:
+    """Fetch, and transcode to all forms; what either leaves on the disk is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        return transcode.transcode(
+        return transcode.transcode_all(
             _fetch(storage.join(plan.settings["source"], row.path), Path(work)),
-            resize=plan.settings["resize"],
-            encoding=plan.settings["encoding"],
+            [Form(part.settings["resize"], part.settings["encoding"]) for part in (plan, *plan.others)],
             start_s=row.start_s,
             end_s=row.end_s,
             fps=Fraction(fps) if (fps := plan.settings.get("fps")) else None,
