@@ -22,7 +22,7 @@ class Config(OfficialConfig):
     """
 
     annotations: str
-    """Folder of something-something-v1-labels.csv, -train.csv, -validation.csv and -test.csv: path or s3://bucket/prefix."""
+    """Folder of something-something-v1-labels.csv, -train.csv, -validation.csv, -test.csv: path or s3://bucket/prefix."""
     name: str = "something_v1"
     """Name of the data set, kept in the dataset and shown in results."""
     fps: str | None = "12"

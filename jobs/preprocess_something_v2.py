@@ -22,7 +22,7 @@ class Config(OfficialConfig):
     """
 
     annotations: str
-    """Folder of labels.json, train.json, validation.json and test.json, perhaps with a prefix: path or s3://bucket/prefix."""
+    """Folder of labels.json, train.json, validation.json, test.json, perhaps with a prefix: path or s3://bucket/prefix."""
     name: str = "something_v2"
     """Name of the data set, kept in the dataset and shown in results."""
 

@@ -22,7 +22,7 @@ class Config(OfficialConfig):
     """
 
     annotations: str
-    """Folder of labels.txt, train_partition.txt and test_partition.txt, these two perhaps in original/: local path or s3://bucket/prefix."""
+    """Folder of labels.txt and [original/]train_partition.txt and test_partition.txt: path or s3://bucket/prefix."""
     name: str = "sports1m"
     """Name of the data set, kept in the dataset and shown in results."""
 

@@ -95,7 +95,7 @@ def ava(
     for split, path in excluded.items():
         found += _excluded(path, split, span, read)
     proposed = [_proposals(path, split, read) for split, path in proposals.items()]
-    read.problems.check()
+    wrong = read.problems.among(len(read.boxes))
     if not read.splits:
         raise LabelError(f"{', '.join(map(str, annotations.values()))}: no video is annotated")
     tables = {
@@ -107,9 +107,8 @@ def ava(
     if proposals:
         tables["proposals"] = pa.concat_tables(proposed)
     rows = _rows(read, find_files(present, "mp4", read.splits), span)
-    return Annotations(
-        rows, tuple(entry["name"] for entry in entries), tables=tables, adjusted=dict(+read.rules)
-    )
+    names = tuple(entry["name"] for entry in entries)
+    return Annotations(rows, names, adjusted=dict(+read.rules), tables=tables, wrong_lines=wrong)
 
 
 def _rows(read: _Read, places: Mapping[str, str], span: Span) -> tuple[VideoRow, ...]:

@@ -81,6 +81,14 @@ class Problems:
         if self.found:
             raise LabelError(first_lines(self.found))
 
+    def among(self, right: int) -> tuple[str, ...]:
+        """The wrong lines, beside `right` ones; raises LabelError where they are more: it is another format then."""
+        if len(self.found) > right:
+            raise LabelError(
+                f"{first_lines(self.found)}\n{len(self.found)} lines are wrong and {right} right"
+            )
+        return tuple(self.found)
+
 
 def first_lines(found: Sequence[str]) -> str:
     """The first twenty wrong lines, one a line, and how many more there are."""
@@ -92,7 +100,8 @@ def lines(path: Path, problems: Problems) -> Iterator[tuple[str, str]]:
     """The lines of a text file that hold anything, as (`name of the file:number`, text without blanks at its ends).
 
     The name only: what is wrong with a list is stored with the dataset, whose version must not depend on where the
-    list lay. A line over 4096 characters or with a control character other than tab is noted in `problems` and left out.
+    list lay. A line over 4096 characters or with a control character other than tab is noted in `problems` and left
+    out.
 
     Raises:
         LabelError: where the file is missing, unreadable, or not UTF-8 text.
@@ -173,13 +182,9 @@ class Rows:
         """The rows, and the lines that gave none.
 
         Raises:
-            LabelError: no row was added, or more lines were wrong than right: then the lists have another format.
+            LabelError: no row was added, or more lines were wrong than right.
         """
-        wrong = self._problems.found
-        if len(wrong) > len(self._rows):
-            raise LabelError(
-                f"{first_lines(wrong)}\n{len(wrong)} lines are wrong and {len(self._rows)} right"
-            )
+        wrong = self._problems.among(len(self._rows))
         if not self._rows:
             raise LabelError("the annotation files name no video")
-        return Annotations(tuple(self._rows.values()), classes, adjusted or {}, wrong_lines=tuple(wrong))
+        return Annotations(tuple(self._rows.values()), classes, adjusted or {}, wrong_lines=wrong)

@@ -40,7 +40,7 @@ def nearest(paths: Collection[str], names: Collection[str], default: str) -> str
 
 
 def plain(name: str) -> str:
-    """A class name without what differs between spellings of one: `Massaging_persons_head` is "massaging person's head"."""
+    """A class name without what differs between spellings: `Massaging_persons_head` is "massaging person's head"."""
     return " ".join(re.findall(r"\w+", name.casefold().replace("_", " ").replace("'", "")))
 
 
@@ -59,7 +59,7 @@ def find_files(present: Iterable[str], suffix: str, ids: Iterable[str]) -> dict[
 
 
 def placed(found: Annotations, places: Callable[[Set[str]], Mapping[str, str]], default: str) -> Annotations:
-    """The same rows with the paths that `places` knows for their ids, and `default` with the id in it for the others."""
+    """The same rows with the paths that `places` knows for their ids, for others with `default`, which takes the id."""
     known = places({row.id for row in found.rows})
     rows = (dataclasses.replace(row, path=known.get(row.id, default.format(row.id))) for row in found.rows)
     return dataclasses.replace(found, rows=tuple(rows))

@@ -31,6 +31,7 @@ from actionlib.labels.proposals import ssn_lists
 from actionlib.samples import Annotations, VideoRow
 
 _AMBIGUOUS = "Ambiguous"
+_HALVES = ("val", "test")
 AVOIDED = "segments of a wrong annotation (avoid list)"
 BEHIND = "segments that begin after the end of the video"
 CUT = "segments cut at the end of the video"
@@ -60,10 +61,11 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
     files = _class_files(annotations)
     classes = tuple(sorted({name for name, _ in files} - {_AMBIGUOUS}))
     read = _Read()
-    for name in classes:
-        for split in ("val", "test"):
-            if (name, split) not in files:
-                read.problems.add(str(annotations), f"class {name} has no file for {split}")
+    absent = [
+        f"{name} has no file for {half}" for name in classes for half in _HALVES if (name, half) not in files
+    ]
+    if absent:
+        raise LabelError(f"{annotations}: class {'; class '.join(absent)}")
     for path in sorted(annotations.rglob("*_durations.txt")):
         _read_durations(path, read)
     for path in sorted(annotations.rglob("*_avoid_videos.txt")):
@@ -73,7 +75,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
         for (name, split), path in sorted(files.items())
         for row in _segments(path, name, split, classes, read)
     ]
-    read.problems.check()
+    wrong = read.problems.among(len(segments))
     tables = {
         "segments": pa.Table.from_pylist(segments, schema=SEGMENTS),
         "durations": pa.table(
@@ -99,7 +101,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
     )
     if not rows:
         raise LabelError(f"{annotations}: the annotation files name no video")
-    return Annotations(rows, classes, tables=tables, adjusted=dict(+read.rules))
+    return Annotations(rows, classes, tables=tables, adjusted=dict(+read.rules), wrong_lines=wrong)
 
 
 def _class_files(annotations: Path) -> dict[tuple[str, str], Path]:

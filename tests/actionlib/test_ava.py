@@ -120,7 +120,7 @@ def test_a_users_own_set_with_its_quirks(test_data: Path) -> None:
     boxes, excluded, proposals = files
     label_map = folder / "ava_action_list_v2.1.pbtxt"
     with pytest.raises(LabelError, match="timestamp 1 lies outside the 900 to 1800 s"):
-        labels.ava(boxes, label_map, excluded, proposals)
+        labels.strict(labels.ava(boxes, label_map, excluded, proposals))
     found = labels.ava(boxes, label_map, excluded, proposals, span=WHOLE)
     assert found.classes == ("Alert_Seek", "Flapping", "Foraging", "Preening", "Walking", "Other")
     assert {row["type"] for row in found.tables["classes"].to_pylist()} == {"PERSON_MOVEMENT"}
@@ -177,7 +177,14 @@ def test_a_users_own_set_with_its_quirks(test_data: Path) -> None:
 def test_wrong_lines_are_told(tmp_path: Path, line: str, reason: str) -> None:
     boxes = {"train": write(tmp_path, "a.csv", line)}
     with pytest.raises(LabelError, match=reason):
-        labels.ava(boxes, write(tmp_path, "map", LABELS), {}, {})
+        labels.strict(labels.ava(boxes, write(tmp_path, "map", LABELS), {}, {}))
+
+
+def test_a_wrong_line_costs_no_other(tmp_path: Path) -> None:
+    lines = "v,902,0.1,0.1,0.5,0.5,1,0\nv,903,0.1,0.1,0.5,0.5,9,0\nw,902,0.1,0.1,0.5,0.5,2,0"
+    found = labels.ava({"train": write(tmp_path, "a.csv", lines)}, write(tmp_path, "map", LABELS), {}, {})
+    assert [row.id for row in found.rows] == ["v", "w"] and len(found.tables["boxes"]) == 2
+    assert [line.split(":")[:2] for line in found.wrong_lines] == [["a.csv", "2"]]
 
 
 @pytest.mark.parametrize(

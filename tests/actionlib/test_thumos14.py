@@ -96,7 +96,17 @@ def test_rules_of_thumos14_by_hand(tmp_path: Path) -> None:
 )
 def test_wrong_thumos14_files_are_told(tmp_path: Path, name: str, text: str, reason: str) -> None:
     with pytest.raises(LabelError, match=reason):
-        labels.thumos14(write(tmp_path, {**SMALL, name: text}))
+        labels.strict(labels.thumos14(write(tmp_path, {**SMALL, name: text})))
+
+
+def test_a_wrong_thumos14_line_costs_no_other(tmp_path: Path) -> None:
+    files = {**SMALL, "a/Run_val.txt": "v2 5 4\nv1 3 4\n", "validation_avoid_videos.txt": "v2 Swim\nv2 Run\n"}
+    found = labels.thumos14(write(tmp_path, files))
+    assert len(found.tables["segments"]) == 6
+    assert [line.split(": ")[0] for line in found.wrong_lines] == [
+        "validation_avoid_videos.txt:1",
+        "Run_val.txt:1",
+    ]
 
 
 def test_ssn_lists_in_frames_and_in_shares_are_the_same(test_data: Path) -> None:
