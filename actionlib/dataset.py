@@ -168,13 +168,20 @@ class Dataset:
         """How many videos the annotation files list for the split: the N of "n of N"."""
         return self.counts(split)["nominal"]
 
-    def indices(self, split: str) -> npt.NDArray[np.int64]:
-        """Manifest rows of the split that are stored, ascending, int64 (n,)."""
+    def indices(self, split: str, kinds: Sequence[str] = ()) -> npt.NDArray[np.int64]:
+        """Manifest rows of the split that are stored, ascending, int64 (n,).
+
+        Args:
+            kinds: of `trimmed`, `untrimmed` and `image`, those that count; all where none is named.
+        """
         self._known(split)
         column = self._table.column("splits").combine_chunks()
         parents = pc.list_parent_indices(column).to_numpy()
         members = parents[pc.equal(pc.list_flatten(column), pa.scalar(split)).to_numpy(zero_copy_only=False)]
         stored = pc.equal(self._table.column("status"), pa.scalar("stored")).to_numpy()
+        if kinds:
+            chosen_kind = pc.is_in(self._table.column("kind"), value_set=pa.array(kinds, pa.string()))
+            stored = stored & chosen_kind.to_numpy()
         chosen = np.unique(members.astype(np.int64))
         result: npt.NDArray[np.int64] = chosen[stored[chosen]]
         return result

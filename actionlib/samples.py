@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
+KINDS = ("trimmed", "untrimmed", "image")
+
 
 @dataclass(frozen=True, slots=True)
 class VideoRow:

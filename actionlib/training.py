@@ -13,6 +13,7 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from actionlib.errors import ActionlibError, RecipeError
+from actionlib.mixing import Part, deal
 from actionlib.objective import training_loss
 from actionlib.transforms import normalise
 
@@ -44,6 +46,10 @@ class BatchPlan:
 
     Worked example: 5 videos, batch 2, 2 epochs: 10 samples in 5 steps; step 2 has the fifth video of the first
     permutation and the first of the second.
+
+    Where there are `parts`, each has a stream of permutations of its own, and samples are dealt between them by their
+    shares: a small part may be used many times while a large one is used once. An epoch is as many samples as there
+    are videos, of whatever part.
     """
 
     videos: int
@@ -51,9 +57,10 @@ class BatchPlan:
     micro_batch: int
     epochs: int
     seed: int
+    parts: tuple[Part, ...] = ()  # of the videos, in their order
 
     def __post_init__(self) -> None:
-        if self.videos < 1:
+        if self.videos < 1 or any(part.videos < 1 for part in self.parts):
             raise RecipeError("there is no video to train on")
         if self.batch % self.micro_batch:
             raise RecipeError(f"batch {self.batch} is not a multiple of micro_batch {self.micro_batch}")
@@ -69,11 +76,14 @@ class BatchPlan:
 
     def samples(self, step: int) -> list[Sample]:
         """The batch of step `step` (from 0), in order."""
-        stream = range(step * self.batch, (step + 1) * self.batch)
-        return [
-            (p // self.videos, int(_permutation(self.seed, p // self.videos, self.videos)[p % self.videos]))
-            for p in stream
-        ]
+        return [self._sample(number) for number in range(step * self.batch, (step + 1) * self.batch)]
+
+    def _sample(self, number: int) -> Sample:
+        parts = self.parts or (Part(self.videos, Fraction(1)),)
+        part, index = deal(parts, number)
+        epoch, place = divmod(index, parts[part].videos)
+        before = sum(earlier.videos for earlier in parts[:part])
+        return epoch, before + int(_permutation(self.seed, epoch, part, parts[part].videos)[place])
 
     def micro_batches(self, step: int, rank: int, world_size: int) -> list[list[Sample]]:
         """The micro-batches of a step that worker `rank` of `world_size` computes."""
@@ -92,9 +102,9 @@ class BatchPlan:
             )
 
 
-@functools.lru_cache(maxsize=2)  # a batch touches at most two epochs
-def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
-    return np.random.default_rng([seed, epoch]).permutation(count)
+@functools.lru_cache(maxsize=6)  # a batch touches at most two epochs of each of three kinds of videos
+def _permutation(seed: int, epoch: int, part: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch, part] if part else [seed, epoch]).permutation(count)
 
 
 def scaled_lr(recipe: Recipe, batch: int) -> float:

@@ -24,7 +24,7 @@ class Config(PrepareConfig):
     annotations: str
     """Folder with <Class>_val.txt and <Class>_test.txt, and where you have them durations and avoid lists."""
     proposals: tuple[str, ...] = ()
-    """TAG/SSN proposal lists, normalised or in frames, kept as the tables proposals and proposal_actions."""
+    """TAG/SSN lists, normalised or in frames, or folders of BSN/BMN files: tables proposals and proposal_actions."""
     name: str = "thumos14"
     """Name of the data set, kept in the dataset and shown in results."""
 

@@ -119,6 +119,11 @@ def _describe(plan: Plan, resumed_from: dict[str, Any] | None) -> Iterator[str]:
     )
     yield f"data     {plan.config.data} version {plan.dataset_version}, {len(plan.classes)} classes"
     yield f"         {plan.split}: {plan.videos} of {plan.nominal} videos; validation: {plan.val_split or 'none'}"
+    if plan.parts:
+        kinds = ", ".join(
+            f"{word} of {part.videos}" for word, part in zip(plan.config.kinds, plan.parts, strict=True)
+        )
+        yield f"kinds    {kinds} videos"
     yield f"model    {plan.config.model}, {recipe.sampling.clip_frames} frames, crop {recipe.train_crop_px}"
     yield (
         f"batch    {plan.batch} clips = {plan.batch // recipe.micro_batch} micro-batches of {recipe.micro_batch}, "

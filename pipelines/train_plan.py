@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from actionlib import storage, weights
@@ -16,9 +18,11 @@ from actionlib.convert.files import read_checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.inflation import inflate
+from actionlib.mixing import Part, read_kinds
 from actionlib.models.recompute import recompute_blocks
 from actionlib.objective import freeze_unlearned
 from actionlib.recipes import Recipe, override, to_dict
+from actionlib.samples import KINDS
 from actionlib.training import BatchPlan
 from actionlib.zoo import ModelInfo, create_model, load_backbone, load_exactly, model_info
 
@@ -47,6 +51,9 @@ class TrainConfig:
     --pretrained."""
     split: str | None = None
     """Split to train on (default: train, else train1)."""
+    kinds: tuple[str, ...] = ()
+    """Kinds of videos to train on, such as trimmed untrimmed image (default: all, as they come), or each with its weight
+    in every batch, such as trimmed=0.8 image=0.2."""
     val_split: str | None = None
     """Split validated while training, one view a video (default: val, else test1, else test, else none)."""
     val_epochs: int = 1
@@ -92,10 +99,11 @@ class Plan:
     dataset_version: str
     videos: int
     nominal: int
+    parts: tuple[Part, ...] = ()
 
     def batch_plan(self) -> BatchPlan:
         return BatchPlan(
-            self.videos, self.batch, self.recipe.micro_batch, self.recipe.epochs, self.config.seed
+            self.videos, self.batch, self.recipe.micro_batch, self.recipe.epochs, self.config.seed, self.parts
         )
 
     def settings(self) -> dict[str, Any]:
@@ -105,6 +113,7 @@ class Plan:
             "data": self.config.data,
             "dataset_version": self.dataset_version,
             "split": self.split,
+            **({"kinds": list(self.config.kinds)} if self.config.kinds else {}),
             "val_split": self.val_split,
             "pretrained": self.config.pretrained,
             "imagenet": self.config.imagenet,
@@ -150,8 +159,8 @@ def check(config: TrainConfig) -> Plan:
             f"--val-split {val_split}: none of its {dataset.nominal(val_split)} videos is stored in {dataset.uri}; "
             f"choose another of {', '.join(dataset.splits)}"
         )
-    videos = len(dataset.indices(split))
-    if videos == 0:
+    videos, parts = training_videos(dataset, split, config.kinds)
+    if not len(videos):
         raise InputError(f"--data {dataset.uri}: no video of split {split} is stored; look at its manifest")
     plan = Plan(
         config=dataclasses.replace(config, data=dataset.uri, checkpoints=root),
@@ -162,13 +171,33 @@ def check(config: TrainConfig) -> Plan:
         split=split,
         val_split=val_split,
         dataset_version=dataset.version,
-        videos=videos,
+        videos=len(videos),
         nominal=dataset.nominal(split),
+        parts=parts,
     )
     plan.batch_plan().check_workers(config.workers)
     # on the CPU, once, here: a wrong file ends the job before it holds a GPU
     initialise(make_model(plan), plan)
     return plan
+
+
+def training_videos(
+    dataset: Dataset, split: str, kinds: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], tuple[Part, ...]]:
+    """Manifest rows of the videos to train on, int64 (n,), and the parts they are in, in this order, if kinds have shares.
+
+    Raises:
+        InputError: `kinds` is wrong, or one of them has no stored video.
+    """
+    names, shares = read_kinds(kinds, KINDS)
+    found = [dataset.indices(split, (name,)) for name in names]
+    for name, indices in zip(names, found, strict=True):
+        if not len(indices):
+            raise InputError(f"--kinds {name}: no such video of split {split} is stored in {dataset.uri}")
+    if not shares:
+        return dataset.indices(split, names), ()
+    parts = (Part(len(indices), share) for indices, share in zip(found, shares, strict=True))
+    return np.concatenate(found), tuple(parts)
 
 
 def check_takes_rgb_videos(info: ModelInfo) -> None:

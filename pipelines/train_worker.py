@@ -34,7 +34,7 @@ from actionlib.training import (
     scaled_lr,
 )
 from pipelines.train_log import TrainLog
-from pipelines.train_plan import Plan, initialise, make_model
+from pipelines.train_plan import Plan, initialise, make_model, training_videos
 
 
 def train_worker(arguments: dict[str, Any]) -> str | None:
@@ -54,7 +54,8 @@ def train_worker(arguments: dict[str, Any]) -> str | None:
     run = Run(plan.run_uri)
     train_step, first_step = _restore(plan, run, device, log.say)
     dataset = Dataset.open(plan.config.data)
-    clips = TrainClips(dataset, dataset.indices(plan.split), plan.recipe, plan.config.seed)
+    videos, _ = training_videos(dataset, plan.split, plan.config.kinds)
+    clips = TrainClips(dataset, videos, plan.recipe, plan.config.seed)
     keys = micro_batch_keys(log.plan, first_step, rank, world_size)
     loader = iter(batches(clips, keys, arguments["loaders"], pin_memory=device.type == "cuda"))
     share = log.plan.batch // log.plan.micro_batch // world_size

@@ -15,7 +15,7 @@ from actionlib.labels.lines import first_lines, safe_path, strict
 from actionlib.labels.mirrored import Mirrored, mirrored
 from actionlib.labels.path_lists import path_label_lists
 from actionlib.labels.pinned import check_classes
-from actionlib.labels.proposals import activitynet_results, bsn_files, ssn_lists
+from actionlib.labels.proposals import activitynet_results, bsn_files, proposal_tables, ssn_lists
 from actionlib.labels.something import frame_lists, something_v2
 from actionlib.labels.sports import sports1m
 from actionlib.labels.thumos14_files import thumos14
@@ -37,6 +37,7 @@ __all__ = [
     "kinetics",
     "mirrored",
     "path_label_lists",
+    "proposal_tables",
     "safe_path",
     "something_v2",
     "sports1m",

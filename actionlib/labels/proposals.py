@@ -50,6 +50,24 @@ _BSN_NEEDED = ("tmin", "tmax", "score")
 Row = dict[str, Any]
 
 
+def proposal_tables(given: Iterable[Path], classes: int) -> dict[str, pa.Table]:
+    """Tables `proposals` and, of lists that name them, `proposal_actions`.
+
+    Args:
+        given: TAG/SSN lists, BSN/BMN files, and folders of the latter.
+        classes: how many there are.
+
+    Raises:
+        LabelError: see `ssn_lists` and `bsn_files`.
+    """
+    files = [file for path in given for file in (sorted(path.rglob("*.csv")) if path.is_dir() else [path])]
+    lists = [path for path in files if path.suffix != ".csv"]
+    actions, proposals = ssn_lists(lists, classes)
+    windows = bsn_files(path for path in files if path.suffix == ".csv")
+    tables = {"proposal_actions": actions} if lists else {}
+    return {**tables, "proposals": pa.concat_tables([proposals, windows])} if files else {}
+
+
 def ssn_lists(files: Iterable[Path], classes: int) -> tuple[pa.Table, pa.Table]:
     """The actions (`ACTIONS`) and the proposals (`SEGMENT_PROPOSALS`) that TAG/SSN lists name.
 

@@ -27,7 +27,7 @@ from actionlib.annotation_tables import DURATIONS, SEGMENTS
 from actionlib.errors import LabelError
 from actionlib.labels.lines import Problems, lines, quoted
 from actionlib.labels.places import find_files
-from actionlib.labels.proposals import ssn_lists
+from actionlib.labels.proposals import proposal_tables
 from actionlib.samples import Annotations, VideoRow
 
 _AMBIGUOUS = "Ambiguous"
@@ -53,7 +53,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
 
     Args:
         present: posix paths below the source; a video is the file with its name and any suffix.
-        proposals: TAG/SSN lists, which give the tables `proposals` and `proposal_actions`.
+        proposals: TAG/SSN lists, or BSN/BMN files or folders, see `labels.proposal_tables`.
 
     Raises:
         LabelError: see `actionlib.labels`; also where a class has only one of the two halves.
@@ -82,8 +82,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
             [list(read.splits), [read.durations.get(video) for video in read.splits]], schema=DURATIONS
         ),
     }
-    if proposals:
-        tables["proposal_actions"], tables["proposals"] = ssn_lists(proposals, len(classes))
+    tables |= proposal_tables(proposals, len(classes))
     places = find_files(present, "mp4", read.splits)
     labels: dict[str, set[int]] = {video: set() for video in read.splits}
     for row in segments:

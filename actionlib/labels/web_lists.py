@@ -17,8 +17,6 @@ from actionlib.errors import LabelError
 from actionlib.labels.path_lists import path_label_lists
 from actionlib.samples import Annotations, VideoRow
 
-KINDS = ("trimmed", "untrimmed", "image")
-
 
 def web_lists(lists: Mapping[str, Mapping[str, Path]], classes: Path | None = None) -> Annotations:
     """The rows of all lists, each with its kind; untrimmed videos still whole.

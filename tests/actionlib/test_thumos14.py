@@ -187,6 +187,17 @@ def test_official_bsn_files(test_data: Path, tmp_path: Path) -> None:
             labels.bsn_files([write(tmp_path, {"v.csv": text}) / "v.csv"])
 
 
+def test_lists_and_folders_of_proposals_together(test_data: Path) -> None:
+    folder = test_data / "annotations" / "proposals"
+    tables = labels.proposal_tables([folder / "proposal_test_list.txt", folder / "bsn_bmn"], 20)
+    assert [(name, len(table)) for name, table in tables.items()] == [
+        ("proposal_actions", 2),
+        ("proposals", 25),
+    ]
+    assert set(labels.proposal_tables([folder / "bsn_bmn"], 20)) == {"proposals"}
+    assert labels.proposal_tables([], 20) == {}
+
+
 def test_official_activitynet_results(test_data: Path, tmp_path: Path) -> None:
     folder = test_data / "annotations"
     path = folder / "activitynet" / "sample_classification_prediction.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
@@ -11,8 +12,11 @@ import pytest
 import ray
 
 from actionlib.dataset import Dataset
+from actionlib.loader import TrainClips
+from actionlib.zoo import model_info
 from jobs import cli, preprocess_ava, preprocess_folder, preprocess_thumos14, preprocess_web
 from pipelines import cluster, local_s3
+from pipelines.train_plan import training_videos
 from tests.actionlib.made_videos import make
 
 LABELS = 'label {\n  name: "sit"\n  label_id: 3\n}\n'
@@ -135,6 +139,20 @@ def test_web_data_of_three_kinds_without_duplicates(
     assert durations == {"long.mp4": 5.0, "broken.mp4": None}
     hashed = Counter(data.table("fingerprints")["video"].to_pylist())
     assert set(hashed) == {"val/jump/known.mp4", "val/run/other.mp4"} and hashed["val/jump/known.mp4"] <= 36
+    # training by kinds: manifest rows in the order of the kinds, and a still image is a clip like any other
+    videos, parts = training_videos(data, "train", ["image=1", "untrimmed=2", "trimmed=1"])
+    assert [data.row(int(video))["kind"] for video in videos] == [
+        *["image", "untrimmed", "untrimmed", "untrimmed", "trimmed"]
+    ]
+    assert [(part.videos, part.share) for part in parts] == [
+        (1, Fraction(1, 4)),
+        (3, Fraction(1, 2)),
+        (1, Fraction(1, 4)),
+    ]
+    assert training_videos(data, "train", ["image", "trimmed"])[1] == ()
+    clips = TrainClips(data, videos, model_info("r3d_tiny_8x4").recipe, seed=0)
+    [(clip, label)] = clips.__getitems__([(0, 0)])
+    assert clip.shape[:2] == (3, 8) and bool((clip == clip[:, :1]).all()) and label == 0
     # run again: what the plan has is not looked up again
     capsys.readouterr()
     run(preprocess_web, *flags)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from actionlib import checkpoints, storage
 from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError, LocationError
+from actionlib.mixing import Part
 from actionlib.training import NonFiniteLossError
 from actionlib.zoo import create_model
 from pipelines import local_s3
 from pipelines.train import train
-from pipelines.train_plan import TrainConfig, load_pretrained
+from pipelines.train_plan import TrainConfig, check, load_pretrained
 from tests.conftest import PATTERNS
 
 ROOT = Path(__file__).parents[2]
@@ -286,3 +288,11 @@ def test_transfer_keeps_the_backbone_and_makes_a_new_head(config: TrainConfig, t
         assert name.startswith("head") or torch.equal(other.state_dict()[name], tensor)
     with pytest.raises(InputError, match="is a r3d_tiny_8x4, --model is tsn_r50_seg3_k400"):
         load_pretrained(other, replace(config, model="tsn_r50_seg3_k400"), PATTERNS)
+
+
+def test_kinds_of_videos_are_checked_and_make_another_run(config: TrainConfig) -> None:
+    plan = check(replace(config, kinds=("trimmed=2",)))
+    assert plan.parts == (Part(16, Fraction(1)),) and plan.batch_plan().parts == plan.parts
+    assert plan.settings() == {**check(config).settings(), "kinds": ["trimmed=2"]}
+    with pytest.raises(InputError, match="--kinds image: no such video of split train is stored"):
+        check(replace(config, kinds=("trimmed=2", "image=1")))
