@@ -19,6 +19,7 @@ from actionlib.checkpoints import Checkpoint
 from actionlib.convert import from_upstream
 from actionlib.convert.files import digests, read_checkpoint
 from actionlib.errors import CheckpointError, InputError
+from actionlib.models.two_stream import fuse
 from actionlib.recipes import to_dict
 from actionlib.zoo import check_same_tensors, create_model, entry_of
 
@@ -58,6 +59,8 @@ class ConvertConfig:
     """The project's file: .pth, .pt, .tar, .params, .pkl, a TensorFlow .index, or .safetensors."""
     output: str
     """The zoo: a folder or s3://bucket/prefix."""
+    flow_checkpoint: str | None = None
+    """For a two-stream model: the file of its flow stream; --checkpoint is that of its RGB stream."""
     licence: str = ""
     """A note for the card: under which terms the weights may be used."""
     default: bool = False
@@ -106,18 +109,19 @@ def publish(config: PublishConfig) -> str:
 def convert_weights(config: ConvertConfig) -> str:
     """Convert a file of another project, publish it, and return its place in the zoo.
 
+    The two files of a two-stream model become one that gives the mean of their logits.
+
     Raises:
-        InputError: unknown model or project, no such file, or a file with another hash than the entry's.
+        InputError: unknown model or project, no such file, one too many or too few, or a file with another hash than
+            the entry's.
         CheckpointError: the file is damaged, or its tensors are not those of this network; it lists both sides.
     """
     zoo = storage.check_uri(config.output, "--output")
     entry = entry_of(config.model)
-    path = Path(config.checkpoint)
-    theirs = read_checkpoint(path)
-    tensors = from_upstream(theirs, model=config.model, upstream=config.upstream)
-    hashes = digests(path if path.is_file() else path.with_name(path.name + ".index"))
-    if not config.any_hash:
-        _check_tag(path, hashes, entry.source.upstream, entry.source.weights, config.upstream)
+    converted = [_convert(config, model, path) for model, path in _files(config)]
+    tensors = converted[0][0]
+    if entry.fused_from:
+        tensors = fuse(tensors, converted[1][0])
     published = {name: value for name, value in vars(entry.published).items() if value is not None}
     card = {
         "recipe": to_dict(entry.recipe),
@@ -125,12 +129,36 @@ def convert_weights(config: ConvertConfig) -> str:
         "data": entry.dataset,
         "dataset_version": None,
         "scores": [{"published_by_the_authors": published}] if published else [],
-        "converted_from": {"upstream": config.upstream, "file": path.name, **hashes},
+        "converted_from": [origin for _, origin in converted],
         "revision": checkpoints.code_revision(),
         "licence": config.licence,
     }
     storage.check_writable(zoo, "--output")
     return _publish(zoo, config.model, tensors, card, config.default)
+
+
+def _files(config: ConvertConfig) -> list[tuple[str, Path]]:
+    """Which network each given file holds. Raises InputError where there is one too many or too few."""
+    streams = entry_of(config.model).fused_from
+    if bool(streams) != (config.flow_checkpoint is not None):
+        raise InputError(
+            f"--model {config.model} is joined of {' and '.join(streams)}: give the file of the first as --checkpoint "
+            "and that of the second as --flow-checkpoint"
+            if streams
+            else f"--model {config.model} is one network: leave out --flow-checkpoint"
+        )
+    given = (config.checkpoint, config.flow_checkpoint)
+    return [(model, Path(str(file))) for model, file in zip(streams or (config.model,), given, strict=False)]
+
+
+def _convert(config: ConvertConfig, model: str, path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """The tensors of one file under our names, and what the card says of the file."""
+    tensors = from_upstream(read_checkpoint(path), model=model, upstream=config.upstream)
+    hashes = digests(path if path.is_file() else path.with_name(path.name + ".index"))
+    source = entry_of(model).source
+    if not config.any_hash:
+        _check_tag(path, hashes, source.upstream, source.weights, config.upstream)
+    return tensors, {"upstream": config.upstream, "file": path.name, **hashes}
 
 
 def check_fits(model: str, tensors: Mapping[str, torch.Tensor], num_classes: int | None) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from actionlib.errors import RecipeError
+from actionlib.errors import CheckpointError, RecipeError
 from actionlib.models.heads import HEAD, LinearHead
 
 RGB_CHANNELS = 3
@@ -88,7 +88,15 @@ def fuse(
 
     The logits of the fusion are `weights[0]` times those of the RGB network plus `weights[1]` times those of the flow
     network: a mean by default; (1, 1) is the sum that DeepMind takes, which ranks the classes alike.
+
+    Raises:
+        CheckpointError: the streams have other numbers of classes.
     """
+    counts = [len(stream[f"{HEAD}fc.bias"]) for stream in (rgb, flow)]
+    if counts[0] != counts[1]:
+        raise CheckpointError(
+            f"the streams have {counts[0]} and {counts[1]} classes; they are of other data sets"
+        )
     fused = {
         f"backbone.{name}.{key}": value
         for name, stream in (("rgb", rgb), ("flow", flow))

@@ -224,7 +224,7 @@ def test_a_foreign_checkpoint_is_converted(tmp_path: Path, monkeypatch: pytest.M
     place = convert_weights(config)
 
     card = json.loads(Path(place, "card.json").read_text())
-    assert card["converted_from"]["upstream"] == "gluoncv_torch"
+    assert [origin["upstream"] for origin in card["converted_from"]] == ["gluoncv_torch"]
     assert card["recipe"]["statistics"]["channel_order"] == "RGB"
     monkeypatch.setenv("ACTIONLIB_ZOO", zoo)
     loaded = actionlib.create_model(name, pretrained=True)
@@ -232,6 +232,41 @@ def test_a_foreign_checkpoint_is_converted(tmp_path: Path, monkeypatch: pytest.M
         assert torch.equal(loaded.state_dict()[key], value), key
     with pytest.raises(CheckpointError, match="differences"):
         convert_weights(ConvertConfig(**{**vars(config), "model": "tsn_r50_seg7_k400_gcvpt"}))
+
+
+def test_the_streams_of_a_two_stream_model_are_converted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, zoo = "i3d_inceptionv1_twostream_64x1_ucf101", str(tmp_path / "zoo")
+    streams = []
+    for seed, stream in enumerate(("i3d_inceptionv1_64x1_ucf101", "i3d_inceptionv1_flow_64x1_ucf101")):
+        torch.manual_seed(seed)
+        streams.append(actionlib.create_model(stream, num_classes=5).eval())
+        theirs = to_upstream(streams[-1].state_dict(), model=stream, upstream="mmaction")
+        torch.save(theirs, tmp_path / f"{seed}.pth")
+    config = ConvertConfig(
+        model=name,
+        upstream="mmaction",
+        checkpoint=str(tmp_path / "0.pth"),
+        flow_checkpoint=str(tmp_path / "1.pth"),
+        output=zoo,
+        any_hash=True,
+    )
+
+    place = convert_weights(config)
+
+    card = json.loads(Path(place, "card.json").read_text())
+    assert [origin["file"] for origin in card["converted_from"]] == ["0.pth", "1.pth"]
+    monkeypatch.setenv("ACTIONLIB_ZOO", zoo)
+    both = actionlib.create_model(name, pretrained=True).eval()
+    x = torch.randn(2, 5, 4, 20, 24)
+    with torch.no_grad():
+        mean = (streams[0](x[:, :3]) + streams[1](x[:, 3:])) / 2
+        torch.testing.assert_close(both(x), mean, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match="that of the second as --flow-checkpoint"):
+        convert_weights(ConvertConfig(**{**vars(config), "flow_checkpoint": None}))
+    with pytest.raises(InputError, match="leave out --flow-checkpoint"):
+        convert_weights(ConvertConfig(**{**vars(config), "model": "i3d_inceptionv1_64x1_ucf101"}))
 
 
 def test_broken_numbers_are_not_published(tmp_path: Path) -> None:
