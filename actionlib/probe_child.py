@@ -112,6 +112,9 @@ def _largest(container: av.container.InputContainer) -> tuple[VideoStream, int]:
     ]
     if not streams:
         raise RefusedError("no video stream")
+    streams = [pair for pair in streams if pair[0].codec_context is not None]
+    if not streams:
+        raise RefusedError("no decoder for its video codec")
     return max(streams, key=lambda pair: pair[0].width * pair[0].height)
 
 

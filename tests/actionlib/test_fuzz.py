@@ -67,6 +67,10 @@ def torture(seeds: Sequence[Path], cases: int, folder: Path) -> Counter[str]:
             ).video
         except DecodeError as error:
             assert str(folder) not in error.reason and len(error.reason) > 5, (case, error.reason)
+            assert "crashed (code" not in error.reason, (
+                case,
+                error.reason,
+            )  # an exception of our own program
             ends[f"{error.stage}: {error.reason[:40]}"] += 1
         else:
             shape = (video.frames, 3, video.height, video.width)

@@ -82,6 +82,7 @@ def test_reasons_in_plain_words(prober: Prober, clip: Path, tmp_path: Path) -> N
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])  # the index of this file is at its end
     os.mkfifo(tmp_path / "pipe.mp4")
     make(tmp_path / "sound.mp4", "sine=d=0.2")
+    (tmp_path / "codec.mp4").write_bytes(whole.replace(b"avc1", b"zzz1"))
     assert reason(prober, tmp_path / "empty.mp4") == "empty file (0 bytes)"
     assert reason(prober, tmp_path / "text.mp4").startswith("not a video")
     assert reason(prober, tmp_path / "cut.mp4") == "moov atom missing (truncated?)"
@@ -89,6 +90,7 @@ def test_reasons_in_plain_words(prober: Prober, clip: Path, tmp_path: Path) -> N
     assert reason(prober, tmp_path) == "not a regular file"
     assert reason(prober, tmp_path / "absent.mp4") == "no such file"
     assert reason(prober, tmp_path / "sound.mp4") == "no video stream"
+    assert reason(prober, tmp_path / "codec.mp4") == "no decoder for its video codec"
 
 
 def test_too_large_a_picture_is_refused_before_it_is_decoded(clip: Path) -> None:
