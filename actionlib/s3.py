@@ -35,6 +35,7 @@ BUDGET_S = 60.0
 _CONNECT_S, _READ_S = 5, 20
 _LONGEST_PAUSE_S = 5.0
 _PART_BYTES = 64 << 20  # uploads of at least two of these go in parts
+_PIECE_BYTES = 16 << 20  # of a download
 _PASSING = {
     "SlowDown",
     "RequestTimeout",
@@ -151,13 +152,16 @@ def put(uri: str, data: bytes, **condition: str) -> str | None:
 
 
 def get_file(uri: str, local: Path) -> None:
-    """Copy an object to a local file and compare size and ETag. Raises FileNotFoundError."""
+    """Copy an object to a local file and compare size and ETag. Raises FileNotFoundError.
+
+    It comes in pieces, each with a patience of its own, so that a large object goes on where a connection broke.
+    """
     bucket, key = split(uri)
     seen: set[str] = set()
 
     def attempt() -> None:
         reply = client().call_s3("head_object", Bucket=bucket, Key=key)
-        client().get_file(uri, str(local))
+        _get_pieces(uri, local, int(reply["ContentLength"]))
         size = local.stat().st_size
         if size != reply["ContentLength"]:
             raise _DamagedError(f"{size} of {reply['ContentLength']} bytes came")
@@ -168,6 +172,13 @@ def get_file(uri: str, local: Path) -> None:
         _compare(_file_tag(local, part_bytes), reply, seen)
 
     patiently(uri, attempt)
+
+
+def _get_pieces(uri: str, local: Path, size: int) -> None:
+    with local.open("wb") as file:
+        for start in range(0, size, _PIECE_BYTES):
+            end = min(start + _PIECE_BYTES, size)
+            file.write(patiently(uri, functools.partial(client().cat_file, uri, start=start, end=end)))
 
 
 def put_file(local: Path, uri: str) -> None:

@@ -240,28 +240,6 @@ def _opened(folder: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What an S3 object is: `tag` changes with its content; `md5` is of its bytes, None where S3 does not tell."""
-
-    size_bytes: int
-    tag: str
-    md5: str | None
-
-
-def head(uri: str) -> Head:
-    """Size and tag of an object on S3. Raises FileNotFoundError.
-
-    The tag of an object that was stored in one piece is the MD5 of its bytes, unless it is encrypted with keys other
-    than S3's own (https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html).
-    """
-    reply = s3.call(uri, "head_object", Key=s3.split(uri)[1])
-    tag = str(reply["ETag"])
-    plain = reply.get("ServerSideEncryption") in (None, "AES256") and "SSECustomerAlgorithm" not in reply
-    md5 = tag.strip('"') if plain and "-" not in tag else None
-    return Head(int(reply["ContentLength"]), tag, md5)
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """An object in a listing; its age is by the clock of the storage, whatever the clock here says."""
 

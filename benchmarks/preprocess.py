@@ -36,7 +36,7 @@ import tyro
 
 from actionlib import labels, lease, transcode
 from actionlib.dataset import Dataset
-from pipelines import cluster, manifest, prepare, shard_progress
+from pipelines import cluster, manifest, prepare, shard_progress, shard_task
 from pipelines.plan import Plan
 
 SIZE, FPS, SECONDS = "854x480", 30, 10
@@ -90,7 +90,7 @@ def make_clips(config: Config, folder: Path) -> None:
 
 def timed_stage(row: dict[str, Any], planned: Plan, monitor: Any, stamps: Path) -> dict[str, Any]:
     started = time.time()
-    result = prepare.shard_stage(row, planned, monitor)
+    result = prepare.shard_stage(row, planned, monitor, shard_task.SPOOL_BYTES)
     (stamps / str(row["item"])).write_text(f"{started} {time.time()} {os.nice(0)}")
     return result
 

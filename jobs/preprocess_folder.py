@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from actionlib import labels
+from actionlib import fetch, labels
 from actionlib.errors import InputError
 from jobs import cli
 from pipelines.annotation_files import local_copy, local_lists
@@ -31,6 +31,8 @@ class Config(PrepareConfig):
 def main(config: Config) -> None:
     if config.classes and not config.lists:
         raise InputError("--classes goes with --lists; without lists the folders are the classes")
+    if fetch.is_web(config.source) and not config.lists:
+        raise InputError(f"--source {config.source}: a web server lists no files; name them with --lists")
     with ExitStack() as stack:
         classes = stack.enter_context(local_copy(config.classes, "--classes")) if config.classes else None
         lists = stack.enter_context(local_lists(config.lists))

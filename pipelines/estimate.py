@@ -65,7 +65,7 @@ def sample_size(plan: Plan, pending: list[int]) -> int:
     return min(MOST, int(plan.shard_sizes()[pending].sum()) // _SHARE)
 
 
-def take(plan: Plan, videos: int, num_cpus: int, memory: int) -> list[Trial]:
+def take(plan: Plan, videos: int, spool_bytes: int, num_cpus: int, memory: int) -> list[Trial]:
     """Transcode `videos` videos, spread over the shards, on the cluster, in tasks with these resources.
 
     Raises:
@@ -73,7 +73,7 @@ def take(plan: Plan, videos: int, num_cpus: int, memory: int) -> list[Trial]:
     """
     rows = _spread(plan, videos)
     task = ray.remote(num_cpus=num_cpus, memory=memory)(_try)
-    trials: list[Trial] = ray.get([task.remote(plan, row, size) for row, size in rows])
+    trials: list[Trial] = ray.get([task.remote(plan, row, size, spool_bytes) for row, size in rows])
     return trials
 
 
@@ -89,19 +89,20 @@ def _spread(plan: Plan, videos: int) -> list[tuple[VideoRow, int]]:
     return chosen
 
 
-def _try(plan: Plan, row: VideoRow, source_bytes: int) -> Trial:
+def _try(plan: Plan, row: VideoRow, source_bytes: int, spool_bytes: int) -> Trial:
     """Transcode one video and take the time."""
     with contextlib.suppress(
         DecodeError
     ):  # starts the probing process, which serves a worker for all its life
         shared_prober().packets(os.devnull)
     used, started = _processor_s(), time.monotonic()
-    results = try_video(plan, row)
+    results = try_video(plan, row, spool_bytes)
     result = results[0]
     # On an idle machine ffmpeg's stages run beside each other and take less time than they use; in the run they share
     # a core. Waiting for a storage counts, because the core is kept meanwhile.
     core_s = max(time.monotonic() - started, _processor_s() - used)
-    rejection = f"{result['stage']}: {result['reason']}" if result["status"] == "rejected" else None
+    reasons = {"rejected": f"{result.get('stage')}: {result.get('reason')}", "missing": "it is missing"}
+    rejection = reasons.get(result["status"])
     return Trial(source_bytes, sum(form.get("bytes") or 0 for form in results), core_s, rejection)
 
 
@@ -130,13 +131,15 @@ def scale_up(trials: list[Trial], videos: int, source_bytes: int) -> Estimate:
     return Estimate(videos, float(stored * factor), float(core_s.sum() * factor), float(error))
 
 
-def lines(plan: Plan, pending: list[int], trials: list[Trial], cores: int, memory_bytes: int) -> list[str]:
+def lines(
+    plan: Plan, pending: list[int], trials: list[Trial], cores: int, memory_bytes: int, spool_bytes: int
+) -> list[str]:
     """The plan of a run, as text.
 
     Args:
         pending: shards that are not made yet.
         cores: that the run will have.
-        memory_bytes: reserved for each task.
+        memory_bytes: reserved for each task. spool_bytes: of disk for its sources, 0 where they are on this machine.
     """
     counts = plan.shard_sizes()
     is_pending = np.isin(np.arange(plan.shards), pending)
@@ -150,7 +153,7 @@ def lines(plan: Plan, pending: list[int], trials: list[Trial], cores: int, memor
     ]
     if trials and left:
         text += _cost(scale_up(trials, left, left_bytes), trials, min(cores, len(pending)))
-    disk = (plan.settings["shard_mib"] << 20) + plan.settings["limits"]["output_bytes"]
+    disk = (plan.settings["shard_mib"] << 20) + plan.settings["limits"]["output_bytes"] + spool_bytes
     text.append(
         f"        {cores} cores, one task each; a task reserves {size_text(memory_bytes)} of memory and takes up to "
         f"{size_text(disk)} of disk in {tempfile.gettempdir()}"
@@ -171,7 +174,7 @@ def _cost(estimate: Estimate, trials: list[Trial], cores: int) -> list[str]:
         f"core-hours{error}, {hours / cores:.3g} hours on {cores} cores: from {len(trials)} videos done for a trial"
     ]
     rejections = Counter(trial.rejection for trial in trials if trial.rejection)
-    text += [f"        {count} of the {len(trials)} was rejected: {why}" for why, count in rejections.items()]
+    text += [f"        {count} of the {len(trials)} not stored: {why}" for why, count in rejections.items()]
     return text
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from actionlib import dataset, storage
+from actionlib import dataset, fetch, storage
 from actionlib.errors import ActionlibError, ShardError
 from actionlib.labels import mirrored
 from actionlib.lease import Lease
@@ -36,14 +36,14 @@ class Outcome:
     """What became of the annotated videos."""
 
     all: Counter[str] = field(default_factory=Counter)  # by status
-    splits: dict[str, Counter[str]] = field(default_factory=dict)  # split -> by status
+    splits: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))  # by status
     rejections: Counter[str] = field(default_factory=Counter)  # by "stage: reason"
     shards: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, row: dict[str, Any]) -> None:
         self.all[row["status"]] += 1
         for split in row["splits"]:
-            self.splits.setdefault(split, Counter())[row["status"]] += 1
+            self.splits[split][row["status"]] += 1
         if row["status"] == "rejected":
             self.rejections[f"{row['stage']}: {row['reason']}"] += 1
 
@@ -70,7 +70,9 @@ def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Leas
                 writer.write_table(
                     pa.Table.from_pylist(rows, schema=dataset.MANIFEST), row_group_size=len(rows)
                 )
-        check_share(plan, outcome.rejections, max_rejected)
+        # What a web server did not have was found only when it was fetched.
+        gone = outcome.all["missing"] - (plan.rows - plan.present)
+        check_share(plan, outcome.rejections, max_rejected, gone)
         if not outcome.all["stored"]:
             raise ActionlibError(f"{plan.output}: no video was stored; nothing is published")
         digest = storage.sha256_file(local)
@@ -80,7 +82,7 @@ def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Leas
             "bytes": local.stat().st_size,
             "sha256": digest,
         }
-        if sum(outcome.all.values()) != plan.rows or outcome.all["missing"] != plan.rows - plan.present:
+        if sum(outcome.all.values()) != plan.rows or gone < 0:
             raise ShardError(
                 f"{plan.output}: {plan.rows} videos were planned, {dict(outcome.all)} came out; defect"
             )
@@ -138,13 +140,18 @@ def _check_shards_are_there(plan: Plan, shards: list[dict[str, Any]]) -> None:
             )
 
 
-def check_share(plan: Plan, reasons: Counter[str], max_rejected: float) -> None:
-    """Raises ActionlibError where more than `max_rejected` of the present videos were rejected, duplicates apart."""
+def check_share(plan: Plan, reasons: Counter[str], max_rejected: float, gone: int) -> None:
+    """Raises ActionlibError where more than `max_rejected` of the present videos were rejected, duplicates apart.
+
+    Args:
+        gone: planned videos that turned out to be missing, which are not counted as present.
+    """
     rejected = sum(count for reason, count in reasons.items() if not reason.startswith(f"{dedup.STAGE}: "))
-    if rejected > max_rejected * plan.present:
+    present = plan.present - gone
+    if rejected > max_rejected * present:
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
         raise ActionlibError(
-            f"{rejected} of {plan.present} videos were rejected, more than --max-rejected {max_rejected:g} allows "
+            f"{rejected} of {present} videos were rejected, more than --max-rejected {max_rejected:g} allows "
             f"({most}). Nothing is published. See the rows in {plan.records}; if they are right, run again with a "
             "larger --max-rejected, which keeps what is done; if they were mended, with --retry-rejected"
         )
@@ -182,6 +189,7 @@ def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, An
         ShardError: it is not that.
     """
     uri = plan.record(shard)
+    statuses = _STATUSES if fetch.is_web(plan.settings["source"]) else _STATUSES[:2]
     try:
         record: dict[str, Any] = json.loads(storage.read(uri))
         rows, finished = record["rows"], record["shard"]
@@ -189,7 +197,7 @@ def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, An
         path = plan.shard_path(shard, [row.id for row in planned])
         is_right = (
             [row["id"] for row in rows] == [row.id for row in planned]
-            and all(row["status"] in _STATUSES[:2] for row in rows)
+            and all(row["status"] in statuses for row in rows)
             and [(row["shard"], row["shard_row"]) for row in stored]
             == [(path, n) for n in range(len(stored))]
             and ((finished["path"], finished["rows"]) == (path, len(stored)) if stored else finished is None)

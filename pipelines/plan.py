@@ -46,6 +46,7 @@ _LEAST_SHARDS = 32
 _SMALLEST_SHARD_BYTES = 1 << 20
 _SHARDS_PER_GROUP = 64  # in the table: few enough to read for one shard, many enough to keep the footer small
 # Stored over source bytes, measured on UCF101 (320x240 MPEG-4 to short256); only the size of shards depends on it.
+_GUESSED_BYTES = 1 << 20  # of a source that is on a web server
 _GROWTH = {"h264": 1.1, "jpeg": 3.6}
 
 _TABLE = pa.schema(
@@ -57,7 +58,7 @@ _TABLE = pa.schema(
         ("kind", pa.string()),
         ("start_s", pa.float64()),
         ("end_s", pa.float64()),
-        ("source_bytes", pa.int64()),  # null: not in the source
+        ("source_bytes", pa.int64()),  # null: not in the source; 0 also: not known
         ("shard", pa.int32()),  # null: not in the source, or left out by --limit
     ]
 )
@@ -186,14 +187,15 @@ def make(
     output: str,
     settings: Settings,
     annotations: Annotations,
-    listing: Mapping[str, int],
+    listing: Mapping[str, int] | None,
     encodings: Collection[str] = (),
 ) -> Plan:
     """Plan the run and store the plan; where another process just stored one, that one is returned.
 
     Args:
         listing: size in bytes of every file below the source, by path. A video that is not in it is missing; a
-            folder of frames is there if a file lies directly in it, and its size is the sum of theirs.
+            folder of frames is there if a file lies directly in it, and its size is the sum of theirs. None where the
+            source has no listing: every video is then taken to be there, its size unknown.
         encodings: of all forms stored in the same pass; the largest decides which videos fill a shard.
 
     Raises:
@@ -201,14 +203,19 @@ def make(
             and no frame rate.
     """
     rows = _selected(annotations, settings.splits)
-    sizes = _sizes(rows, settings, listing)
-    if not (sizes >= 0).any():
-        raise InputError(_nothing_present(settings.source, rows, listing))
-    order, shards = _pack(sizes, settings, encodings)
+    if listing is None:
+        sizes = _unlisted(rows)
+        order, shards = _pack(np.full_like(sizes, _GUESSED_BYTES), settings, encodings)
+    else:
+        sizes = _sizes(rows, settings, listing)
+        if not (sizes >= 0).any():
+            raise InputError(_nothing_present(settings.source, rows, listing))
+        order, shards = _pack(sizes, settings, encodings)
     name, digest = _store_table(output, rows, sizes, order, shards)
+    settled = _settings_document(settings, annotations)
     document = {
-        "settings": _settings_document(settings, annotations),
-        "settings_sha256": _settings_sha256(settings, annotations),
+        "settings": settled,
+        "settings_sha256": hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest(),
         "classes": annotations.classes,
         "table": name,
         "table_sha256": digest,
@@ -267,11 +274,6 @@ def _settings_document(settings: Settings, annotations: Annotations) -> dict[str
     return {**asdict(settings), "annotations_sha256": _annotations_sha256(annotations)}
 
 
-def _settings_sha256(settings: Settings, annotations: Annotations) -> str:
-    text = json.dumps(_settings_document(settings, annotations), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _annotations_sha256(annotations: Annotations) -> str:
     """Without paths: where a list names only ids, the path depends on what is present."""
     digest = hashlib.sha256(json.dumps(annotations.classes).encode())
@@ -293,6 +295,18 @@ def _selected(annotations: Annotations, splits: tuple[str, ...]) -> list[VideoRo
         raise InputError(f"--split {' '.join(unknown)}: the annotations have {', '.join(sorted(known))}")
     chosen = ((row, tuple(s for s in row.splits if s in splits)) for row in annotations.rows)
     return [dataclasses.replace(row, splits=names) for row, names in chosen if names]
+
+
+def _unlisted(rows: list[VideoRow]) -> npt.NDArray[np.int64]:
+    """Bytes of every row's file where nobody knows them: 0. Raises InputError for a folder of frames."""
+    for row in rows:
+        if is_folder(row.path):
+            raise InputError(
+                f"{row.path}: a web server does not list the frames in a folder; give another --source"
+            )
+    if not rows:
+        raise InputError("the annotations name no video")
+    return np.zeros(len(rows), np.int64)
 
 
 def _sizes(rows: list[VideoRow], settings: Settings, listing: Mapping[str, int]) -> npt.NDArray[np.int64]:
@@ -384,11 +398,11 @@ def _write_table(
 
 
 def _rows(table: pa.Table) -> list[VideoRow]:
+    names = ("id", "path", "labels", "splits", "start_s", "end_s", "kind")
+    columns = [table.column(name).to_pylist() for name in names]
     return [
-        VideoRow(
-            r["id"], r["path"], tuple(r["labels"]), tuple(r["splits"]), r["start_s"], r["end_s"], r["kind"]
-        )
-        for r in table.to_pylist()
+        VideoRow(id, path, tuple(labels), tuple(splits), *others)
+        for id, path, labels, splits, *others in zip(*columns, strict=True)
     ]
 
 

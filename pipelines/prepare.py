@@ -25,12 +25,12 @@ import ray.data
 import ray.exceptions
 from ray.util.annotations import RayDeprecationWarning
 
-from actionlib import dataset, lease, storage, transcode
+from actionlib import dataset, fetch, lease, storage, transcode
 from actionlib.errors import ActionlibError, InputError
 from actionlib.lease import Lease
 from actionlib.samples import Annotations
 from actionlib.transcode import Form
-from pipelines import cluster, estimate, forms, manifest, plan, retry, shard_progress
+from pipelines import cluster, estimate, forms, manifest, plan, retry, shard_progress, shard_task
 from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
 from pipelines.shard_task import Counts, make_shard
@@ -50,7 +50,8 @@ class PrepareConfig:
     """What to store, from where, to where."""
 
     source: str
-    """Folder of the videos, which the paths in the annotation files start from: local path or s3://bucket/prefix."""
+    """Folder of the videos, which the paths in the annotation files start from: local path, s3://bucket/prefix, or
+    https://host/path, where a file that the server does not have counts as missing."""
     output: str
     """Where the dataset goes: local path or s3://bucket/prefix. Run the same command again to continue or to check."""
     name: str
@@ -79,11 +80,13 @@ class PrepareConfig:
     """Do rejected videos again: those with one of these words in their `stage: reason`, or all if none is given."""
     workers: int | None = None
     """CPU cores to use (default: all of the machine or cluster)."""
+    spool_mib: int = shard_task.SPOOL_BYTES >> 20
+    """Most disk in MiB that sources fetched from S3 or the web may take for each core; it holds the largest one."""
     plan_only: bool = False
     """Print what the run would do and cost, from a few videos done for a trial, and stop; --output stays as it is."""
 
     def __post_init__(self) -> None:
-        for flag in ("limit", "shard_mib", "shard_videos", "workers"):
+        for flag in ("limit", "shard_mib", "shard_videos", "workers", "spool_mib"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag.replace('_', '-')} {value}: it is at least 1")
@@ -168,13 +171,13 @@ def only_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations])
 
 def check_locations(config: PrepareConfig) -> tuple[str, str]:
     """`--source` and `--output` as they are used. Raises InputError where they cannot be."""
-    source = storage.check_uri(config.source, "--source")
+    source = fetch.check_source(config.source, "--source")
     output = storage.check_uri(config.output, "--output")
     if (output + "/").startswith(source + "/"):
         raise InputError(
             f"--output {output} lies inside --source {source}; its shards would be taken for videos"
         )
-    storage.check_readable(source, "--source")
+    fetch.check_readable(source, "--source")
     return source, output
 
 
@@ -188,7 +191,7 @@ def check_and_plan(
     """
     source, output = check_locations(config)
     transcode.check_ffmpeg()
-    listing = functools.cache(functools.partial(storage.listing, source))
+    listing = functools.cache(functools.partial(fetch.listing, source))
     annotations = accepted(annotate(listing), config.strict)
     targets = _targets(config, output)
     encodings = [target.form.encoding for target in targets]
@@ -204,7 +207,8 @@ def check_and_plan(
             if trial is None:
                 storage.check_writable(output, "--output")
             where = target.output if trial is None else storage.join(trial, target.form.name)
-            stored = plan.make(where, settings, annotations, listing(), encodings)
+            found = None if fetch.is_web(source) else listing()
+            stored = plan.make(where, settings, annotations, found, encodings)
         plan.check_same(stored, settings, annotations)
         plans.append(stored)
     return forms.joined(plans)
@@ -276,13 +280,15 @@ def make_shards(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> 
         show_plan(planned, config, pending, 0 if planned.round else None)
         counts = Counts()
         with shard_progress.shown(config.name, int(planned.shard_sizes()[pending].sum())) as progress:
-            stage = functools.partial(shard_stage, planned=planned, monitor=progress.monitor)
+            stage = functools.partial(
+                shard_stage, planned=planned, monitor=progress.monitor, spool_bytes=config.spool_mib << 20
+            )
             for made in run_shards(stage, pending, config.workers):
                 for each in held:
                     each.check()
                 counts.include(made)
                 if not planned.round:  # the share of a retry is told at its end, of all videos
-                    manifest.check_share(planned, counts.rejections, config.max_rejected)
+                    manifest.check_share(planned, counts.rejections, config.max_rejected, counts.missing)
             throughput = progress.throughput(counts)
     estimate.forget(planned)
     return throughput
@@ -295,18 +301,20 @@ def show_plan(planned: Plan, config: PrepareConfig, pending: list[int], sample: 
         sample: how many videos to try; by default as many as are worth it, and they are kept for the next run.
     """
     cluster.connect(config.workers)
+    spool_bytes = config.spool_mib << 20
     trials = estimate.kept(planned)
     size = estimate.sample_size(planned, pending) if sample is None else sample
     if size and not trials:
         print(f"{config.name}: trying {size} videos", flush=True)
         try:
-            trials = estimate.take(planned, size, num_cpus=_TASK_CPUS, memory=_TASK_MEMORY_BYTES)
+            trials = estimate.take(planned, size, spool_bytes, num_cpus=_TASK_CPUS, memory=_TASK_MEMORY_BYTES)
         except ray.exceptions.RayError as error:
             raise _cause(error) from error
         if sample is None:
             estimate.keep(planned, trials)
     cores = config.workers or cluster.cores()
-    print("\n".join(estimate.lines(planned, pending, trials, cores, _TASK_MEMORY_BYTES)), flush=True)
+    disk = spool_bytes if fetch.is_remote(planned.settings["source"]) else 0
+    print("\n".join(estimate.lines(planned, pending, trials, cores, _TASK_MEMORY_BYTES, disk)), flush=True)
 
 
 def run_shards(
@@ -338,11 +346,11 @@ def run_shards(
         raise _cause(error) from error
 
 
-def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any) -> dict[str, Any]:
+def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any, spool_bytes: int) -> dict[str, Any]:
     """The one stage: a shard number becomes a stored shard; out comes what it came to, a few hundred bytes."""
     shard = int(row["item"])
     report = shard_progress.Reporter(monitor, shard)
-    counts = make_shard(planned, shard, report)
+    counts = make_shard(planned, shard, report, spool_bytes)
     report(counts, last=True)
     return {"shard": shard, "counts": json.dumps(vars(counts))}
 

@@ -63,8 +63,8 @@ class Ticker:
         if now - self.shown >= self.every_s or self.done >= self.total:
             self.shown = now
             (rate,) = self.recent.rates(now, self.done)
-            left_s = (self.total - self.done) / rate if rate else float("inf")
-            text = f"{self.what}: {self.done}/{self.total}  {rate:.1f}/s  {left_s / 60:.1f} min left"
+            left = f"{(self.total - self.done) / rate / 60:.1f} min left" if rate else "time left unknown"
+            text = f"{self.what}: {self.done}/{self.total}  {rate:.1f}/s  {left}"
             self.show(f"{text}  {detail}".rstrip())
 
 

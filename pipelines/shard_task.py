@@ -14,24 +14,23 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from actionlib import storage, transcode
-from actionlib.errors import DecodeError, LocationError, ShardError
+from actionlib import fetch, storage, transcode
+from actionlib.errors import DecodeError, ShardError, SourceMissingError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
-from actionlib.source import is_folder
 from actionlib.transcode import Form, Transcoded
 from pipelines import dedup
 from pipelines.plan import Plan
 
 _SCRATCH = "actionlib-shard-"
-_FRAME_READERS = 8  # requests at a time for the frames of one folder, which are small
+SPOOL_BYTES = 4 << 30  # for sources that are fetched, by default
 
 
 @dataclass
@@ -77,8 +76,17 @@ class Counts:
         self.rejections.update(other.rejections)
 
 
-def make_shard(plan: Plan, shard: int, report: Callable[[Counts], None] = lambda counts: None) -> Counts:
-    """Store the videos of one shard and write its record; `report` is called after every video.
+def make_shard(
+    plan: Plan,
+    shard: int,
+    report: Callable[[Counts], None] = lambda counts: None,
+    spool_bytes: int = SPOOL_BYTES,
+) -> Counts:
+    """Store the videos of one shard and write its record.
+
+    Args:
+        report: called after every video.
+        spool_bytes: most disk that fetched sources may take at a time.
 
     Raises:
         LocationError: a source that was there when the run was planned is gone.
@@ -89,8 +97,7 @@ def make_shard(plan: Plan, shard: int, report: Callable[[Counts], None] = lambda
     ids = [row.id for row in rows]
     counts = Counts()
     with _scratch_folder() as folder, _targets(plan, folder, shard, ids) as targets:
-        for row in rows:
-            results = _store(plan, row, targets, folder)
+        for results in _outcomes(plan, rows, targets, folder, spool_bytes):
             counts.add(results)
             report(counts)
         for target in targets:
@@ -101,13 +108,23 @@ def make_shard(plan: Plan, shard: int, report: Callable[[Counts], None] = lambda
     return counts
 
 
-def try_video(plan: Plan, row: VideoRow) -> list[dict[str, Any]]:
+def try_video(plan: Plan, row: VideoRow, spool_bytes: int) -> list[dict[str, Any]]:
     """The manifest rows that a video would get, one for each form; what is stored is thrown away.
 
     Raises as `make_shard` does.
     """
     with _scratch_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
-        return _store(plan, row, targets, folder)
+        return next(_outcomes(plan, [row], targets, folder, spool_bytes))
+
+
+def _outcomes(
+    plan: Plan, rows: list[VideoRow], targets: list[_Target], folder: Path, spool_bytes: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Append the videos one by one; yields the manifest rows of each, one for each form."""
+    paths = [row.path for row in rows]
+    with closing(fetch.ahead(plan.settings["source"], paths, folder, spool_bytes)) as sources:
+        for row, source in zip(rows, sources, strict=True):
+            yield _store(plan, row, source, targets, folder)
 
 
 @dataclass
@@ -144,7 +161,9 @@ def _targets(plan: Plan, folder: Path, shard: int, ids: list[str]) -> Iterator[l
         yield targets
 
 
-def _store(plan: Plan, row: VideoRow, targets: list[_Target], folder: Path) -> list[dict[str, Any]]:
+def _store(
+    plan: Plan, row: VideoRow, source: Future[Path], targets: list[_Target], folder: Path
+) -> list[dict[str, Any]]:
     """Transcode one video and append it to every shard; returns its manifest rows, one for each."""
     common = {
         "id": row.id,
@@ -155,17 +174,23 @@ def _store(plan: Plan, row: VideoRow, targets: list[_Target], folder: Path) -> l
         "start_s": row.start_s,
         "end_s": row.end_s,
     }
-    rejected = {}
+    lost = {}
     try:
-        done = _transcode(plan, row, folder)
+        done = _transcode(plan, row, source.result(), folder)
         same = dedup.find(plan, done[0].video)
         if same is not None:
-            rejected = {"stage": dedup.STAGE, "reason": same.reason, "duplicate_of": same.video}
+            lost = {
+                "status": "rejected",
+                "stage": dedup.STAGE,
+                "reason": same.reason,
+                "duplicate_of": same.video,
+            }
+    except SourceMissingError as error:
+        lost = {"status": "missing", "reason": str(error)}
     except DecodeError as error:
-        rejected = {"stage": error.stage, "reason": error.reason}
+        lost = {"status": "rejected", "stage": error.stage, "reason": error.reason}
     for number, target in enumerate(targets):  # a video that is rejected is rejected in all forms
-        outcome = {"status": "rejected", **rejected} if rejected else _stored(row, done[number], target)
-        target.rows.append({**common, **outcome})
+        target.rows.append({**common, **(lost or _stored(row, done[number], target))})
     return [target.rows[-1] for target in targets]
 
 
@@ -196,11 +221,11 @@ def _stored(row: VideoRow, done: Transcoded, target: _Target) -> dict[str, Any]:
     }
 
 
-def _transcode(plan: Plan, row: VideoRow, folder: Path) -> list[Transcoded]:
-    """Fetch, and transcode to all forms; what either leaves on the disk is gone afterwards."""
+def _transcode(plan: Plan, row: VideoRow, source: Path, folder: Path) -> list[Transcoded]:
+    """Transcode to all forms; what that leaves on the disk is gone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
         return transcode.transcode_all(
-            _fetch(storage.join(plan.settings["source"], row.path), Path(work)),
+            source,
             [Form(part.settings["resize"], part.settings["encoding"]) for part in (plan, *plan.others)],
             start_s=row.start_s,
             end_s=row.end_s,
@@ -208,32 +233,6 @@ def _transcode(plan: Plan, row: VideoRow, folder: Path) -> list[Transcoded]:
             limits=transcode.Limits(**plan.settings["limits"]),
             workdir=Path(work),
         )
-
-
-def _fetch(source: str, work: Path) -> Path:
-    """The source as a local file or folder of frames: itself, or a copy in `work`."""
-    local = work / f"source{Path(source).suffix}" if storage.is_s3(source) else Path(source)
-    try:
-        if storage.is_s3(source) and is_folder(source):
-            _download_folder(source, local)
-        elif storage.is_s3(source):
-            storage.download(source, local)
-        local.stat()
-    except FileNotFoundError as error:
-        raise LocationError(
-            f"{source} was there when this run was planned and is gone; put it back, or choose another --output"
-        ) from error
-    return local
-
-
-def _download_folder(source: str, local: Path) -> None:
-    """Copy the files directly in a folder. Raises FileNotFoundError where there is none."""
-    names = [name for name in storage.listing(source) if "/" not in name]
-    if not names:
-        raise FileNotFoundError(source)
-    local.mkdir()
-    with ThreadPoolExecutor(_FRAME_READERS) as pool:
-        list(pool.map(lambda name: storage.download(storage.join(source, name), local / name), names))
 
 
 def _write_record(plan: Plan, shard: int, finished: Shard | None, results: list[dict[str, Any]]) -> None:

@@ -126,13 +126,3 @@ def test_listing_of_many_folders_and_pages(
     assert list(storage.listing(f"{bucket}/set").items()) == list(expected.items())
     assert len(storage.listing(bucket)) == len(names) + 1
     assert storage.listing("s3://no-such-bucket/x") == {}
-
-
-def test_head_tells_what_an_object_is(bucket: str) -> None:
-    storage.write(f"{bucket}/a", b"abc")
-    first = storage.head(f"{bucket}/a")
-    assert (first.size_bytes, first.md5) == (3, "900150983cd24fb0d6963f7d28e17f72")  # RFC 1321's own example
-    storage.write(f"{bucket}/a", b"abd")
-    assert storage.head(f"{bucket}/a").tag != first.tag
-    with pytest.raises(FileNotFoundError):
-        storage.head(f"{bucket}/b")

@@ -148,7 +148,7 @@ def test_the_table_at_the_end_counts_reasons_and_says_where_to_look(
     lines = capsys.readouterr().out.splitlines()
     assert ["train", "1", "1", "1", "3"] in [line.split() for line in lines]
     assert any(re.match(r"rejected +1  probe: ", line) for line in lines)
-    assert any("manifest.parquet: status, stage and reason of every video" in line for line in lines)
+    assert any(re.search(r"manifest-\w+\.parquet: status, stage and reason", line) for line in lines)
     (shard,) = Dataset.open(str(tmp_path / "out")).document["shards"]
     assert (shard["rows"], shard["rejected"], shard["frames"]) == (1, 1, 20)
 

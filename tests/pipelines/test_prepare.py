@@ -333,7 +333,8 @@ def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> 
     out = tmp_path / "out"
     for chosen, message in [
         (config(source, out, source=str(tmp_path / "nothing")), "--source .*nothing: no such"),
-        (config(source, out, source="https://example.org/k400"), "only local paths and s3://"),
+        (config(source, out, source="ftp://example.org/k400"), "only local paths and s3://"),
+        (config(source, out, source="http://example.org/k400"), "use https://"),
         (config(source, source / "videos" / "out"), "lies inside --source"),
         (config(source, source / "videos"), "lies inside --source"),
         (config(source, out, source=str(source)), "none of the 27 annotated videos is there; looked for "),
