@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from actionlib import labels
 from jobs import cli
+from jobs.official import OfficialConfig
 from pipelines.annotation_files import local_copy, local_lists
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import prepare
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(PrepareConfig):
+class Config(OfficialConfig):
     """Store the annotated quarter of an hour of AVA's films at 30 fps, with boxes, actions and proposals as tables.
 
     A film is the file with its name and any suffix, anywhere below --source; those that are not there are recorded as
@@ -48,7 +49,12 @@ def main(config: Config) -> None:
         boxes = stack.enter_context(local_lists(config.annotations, "--annotations"))
         excluded = stack.enter_context(local_lists(config.excluded, "--excluded"))
         proposals = stack.enter_context(local_lists(config.proposals, "--proposals"))
-        prepare(config, lambda listing: labels.ava(boxes, label_map, excluded, proposals, listing(), span))
+        prepare(
+            config,
+            lambda listing: config.checked(
+                "ava", labels.ava(boxes, label_map, excluded, proposals, listing(), span)
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from actionlib import labels
 from jobs import cli
+from jobs.official import OfficialConfig
 from pipelines.annotation_files import local_copies, local_copy
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import prepare
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(PrepareConfig):
+class Config(OfficialConfig):
     """Store the temporally annotated videos of THUMOS'14, whole, with their segments.
 
     Splits are val (200 videos) and test (213). A video is the file with its name and any suffix, anywhere below
@@ -33,7 +34,10 @@ def main(config: Config) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(local_copy(config.annotations, "--annotations"))
         lists = stack.enter_context(local_copies(config.proposals, "--proposals"))
-        prepare(config, lambda listing: labels.thumos14(folder, listing(), lists))
+        prepare(
+            config,
+            lambda listing: config.checked("thumos14", labels.thumos14(folder, listing(), lists)),
+        )
 
 
 if __name__ == "__main__":

@@ -52,6 +52,12 @@ PINS = {
         ),
         "5563494b8147f6ab471fcff2fbc107fd2a0130ed1c3b305f7ffcff0e60e5778c",
     ),
+    "thumos14": _sorted(20, "087d9fe91a779ba4611633ec609dc728a134d08d18ed14656fd52026c267a1aa"),
+    "ava": Pin(  # the 60 evaluated actions by ascending id; the map of all 80 is another list
+        60,
+        ("822250f700051eef0ecc17a65853bfbe244613c97f0a9bdef52ca34785075d24",),
+        "e4ac32366ea1bafb079e7fb2ffdc07ec8e78f0ec878c795757afa33148b09e36",
+    ),
     "sports1m": Pin(
         487,
         ("89fec6f06ab2d41188d6f8d309ab2267bdcb8d8055130b764ba31a2f35a26553",),

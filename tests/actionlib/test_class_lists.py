@@ -29,6 +29,11 @@ def official(test_data: Path) -> dict[str, list[str]]:
     assert sorted(map(int, numbers.values())) == list(range(174)), "Something-Something V2 counts from 0"
     lists["something_v2"] = sorted(numbers, key=lambda name: int(numbers[name]))
     lists["jester"] = (folder / "jester" / "jester-v1-labels.csv").read_text().splitlines()
+    files = (folder / "thumos14" / "temporal_annotations_test").glob("*_test.txt")
+    lists["thumos14"] = sorted({path.name.split("_")[0] for path in files} - {"Ambiguous"})
+    ids = [line.partition(": ") for line in (folder / "label_maps" / "ava.txt").read_text().splitlines()]
+    assert (len(ids), int(ids[-1][0])) == (60, 80), "AVA has gaps"
+    lists["ava"] = [name for _, _, name in ids]
     return lists
 
 

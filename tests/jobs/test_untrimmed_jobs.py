@@ -56,7 +56,7 @@ def test_thumos14_and_ava(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         make(path, "testsrc2=s=96x64:r=10:d=4")
     thumos = ["--annotations", lists, "--proposals", proposals / "tag.txt", "--output", tmp_path / "thumos"]
-    common = ["--source", tmp_path / "videos", "--max-rejected", 0]
+    common = ["--source", tmp_path / "videos", "--max-rejected", 0, "--own-classes"]
     run(preprocess_thumos14, *common, *thumos)
     data = Dataset.open(str(tmp_path / "thumos"))
     assert data.tables == ("durations", "proposal_actions", "proposals", "segments")
