@@ -40,15 +40,12 @@ class _Entry:
     """One right line: `where` it is, the clip it names, its class (None where the list gives none) and split."""
 
     where: str
+    id: str
     youtube_id: str
     start_s: int
     end_s: int
     label: str | None
     split: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.youtube_id}_{self.start_s:06d}_{self.end_s:06d}"
 
     def file(self, trim: bool) -> str:
         """Name, without suffix, of the file that is the clip, or that it is to be trimmed from."""
@@ -124,7 +121,8 @@ def _in_classes(
             continue
         if name != entry.label:
             adjusted[f"labels {quoted(entry.label or '')}, taken for the class {quoted(name or '')}"] += 1
-        kept.append(dataclasses.replace(entry, label=name))
+            entry = dataclasses.replace(entry, label=name)
+        kept.append(entry)
     return kept
 
 
@@ -209,4 +207,6 @@ def _entry(where: str, row: Mapping[str, str]) -> _Entry:
         raise LabelError(f"split {quoted(split)} is none of {', '.join(SPLIT_NAMES)}")
     if row.get("label") == "":
         raise LabelError("the label is empty")
-    return _Entry(where, youtube_id, int(start), int(end), row.get("label"), SPLIT_NAMES[split])
+    start_s, end_s = int(start), int(end)
+    name = f"{youtube_id}_{start_s:06d}_{end_s:06d}"
+    return _Entry(where, name, youtube_id, start_s, end_s, row.get("label"), SPLIT_NAMES[split])

@@ -27,16 +27,19 @@ def by_stem(present: Iterable[str], stems: Iterable[str]) -> dict[str, list[str]
     """For each of `stems` the paths of the files with that name, whatever the suffix of a video."""
     places: dict[str, list[str]] = {stem: [] for stem in stems}
     for path in present:
-        if (found := places.get(PurePosixPath(path).stem)) is not None and may_be_video(path):
+        name = path[path.rfind("/") + 1 :]
+        if (found := places.get(name.rpartition(".")[0] or name)) is not None and may_be_video(path):
             found.append(path)
     return places
 
 
 def nearest(paths: Collection[str], names: Collection[str], default: str) -> str:
     """The one of `paths` in a folder with one of these names in any spelling, the first of several, else `default`."""
+    if len(paths) < 2:
+        return safe_path(next(iter(paths), default))
     near = set(map(plain, names))
     inside = [path for path in paths if not near.isdisjoint(map(plain, path.split("/")[:-1]))]
-    return safe_path(min(inside or paths, default=default))
+    return safe_path(min(inside or paths))
 
 
 def plain(name: str) -> str:
