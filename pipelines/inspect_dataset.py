@@ -97,7 +97,14 @@ def _write(
     count = sum(map(len, drawn))
     ticker = Ticker("videos drawn", count, show)
     sheet = list(inspect_sheet.draw(source.data, drawn, lambda: ticker.advance(1)))
-    report["unreadable"] = [f"{one.row['id']} cannot be read: {one.failure}" for one in sheet if one.failure]
+    failed = [one for one in sheet if one.failure]
+    report["unreadable"] = [{"id": one.row["id"], "what": one.failure} for one in failed]
+    if failed:
+        report["stands_out"].insert(
+            0,
+            f"{len(failed)} of the {count} videos of the contact sheet cannot be read, such as {failed[0].row['id']}: "
+            f"{failed[0].failure}; --verify finds everything that is damaged",
+        )
     page = inspect_page.render(report, sheet, left_out).encode()
     storage.write(storage.join(output, "inspect.json"), json.dumps(report, indent=1).encode())
     storage.write(storage.join(output, "inspect.html"), page)
@@ -110,7 +117,8 @@ def _complain(report: dict[str, Any]) -> None:
     """Raises ShardError if anything was found that is not as it was stored."""
     verification = report["verification"] or {"damage": []}
     lines = [inspect_text.damage_line(one) for one in verification["damage"]]
-    lines += [inspect_text.plain(line) for line in report["unreadable"] if not lines]
+    if not lines and report["unreadable"]:
+        lines = [inspect_text.plain(report["stands_out"][0])]
     if not lines:
         return
     more = f"\n  and {len(lines) - _NAMED} more in inspect.json" if len(lines) > _NAMED else ""

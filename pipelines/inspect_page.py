@@ -80,7 +80,7 @@ def _top(report: dict[str, Any]) -> Markup:
 
 
 def _findings(report: dict[str, Any]) -> Markup:
-    found = [*report["unreadable"], *report["stands_out"]]
+    found = report["stands_out"]
     if not found:
         return tag("p", "Nothing stands out.", class_="soft")
     items = tag("ul", *(tag("li", line) for line in found))
@@ -184,7 +184,7 @@ def _sources(report: dict[str, Any]) -> Markup:
     )
     lines = [tag("p", f"{sources[key]:,} sources {said}.") for key, said in odd if sources[key]]
     if sources["bytes"]:
-        lines.insert(0, tag("p", f"{size(sources['bytes'])} in all."))
+        lines.insert(0, tag("p", f"The sources of the stored videos are {size(sources['bytes'])} in all."))
     return tag("section", tag("h2", "Sources"), tag("div", *cards, class_="grid"), *lines)
 
 

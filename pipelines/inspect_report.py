@@ -74,35 +74,49 @@ def make(source: Source, statistics: Statistics) -> dict[str, Any]:
 
 def stands_out(report: dict[str, Any], statistics: Statistics) -> list[str]:
     """What costs accuracy, or looks like a mistake: one sentence each, the gravest first."""
-    videos, found = report["videos"], []
-    if report["progress"] is not None:
-        found += _unfinished(report["progress"], videos)
-    for name, counts in report["splits"].items():
-        absent = counts["nominal"] - counts["stored"] - counts["pending"]
-        if absent > 0.01 * counts["nominal"]:
-            found.append(
-                f"{name}: {absent} of {counts['nominal']} videos ({absent / counts['nominal']:.1%}) are not stored "
-                f"({counts['missing']} missing, {counts['rejected']} rejected); scores on it are not comparable with "
-                "published ones without saying so"
-            )
-        found += _balance(report, statistics, name)
+    unfinished = [] if report["progress"] is None else _unfinished(report["progress"], report["videos"])
+    return unfinished + _of_lists(report, statistics) + _of_videos(report, statistics)
+
+
+def _of_lists(report: dict[str, Any], statistics: Statistics) -> list[str]:
+    """What the annotation files and their splits are like."""
+    found = []
     for first, second, number in report["identical"]["shared"]:
         found.append(
             f"{number} stored videos are in {first} and, byte for byte, in {second} under another id: a leak"
         )
-    if report["identical"]["videos"]:
-        found.append(f"{report['identical']['videos']} stored videos are byte for byte equal to another one")
     labels = report["labels"]
     if labels["outside"]:
         found.append(f"{labels['outside']} labels lie outside the class list: the lists do not fit together")
     if labels["without"]:
         found.append(f"{labels['without']} videos have no label and cannot be trained on or scored")
+    for name, counts in report["splits"].items():
+        absent = counts["nominal"] - counts["stored"] - counts["pending"]
+        if absent > 0.01 * counts["nominal"]:
+            effect = (
+                "" if name.startswith("train") else "; scores on it are of fewer videos than published ones"
+            )
+            found.append(
+                f"{name}: {absent:,} of {counts['nominal']:,} videos ({absent / counts['nominal']:.1%}) are not stored "
+                f"({counts['missing']:,} missing, {counts['rejected']:,} rejected){effect}"
+            )
+        found += _balance(report, statistics, name)
+    return found
+
+
+def _of_videos(report: dict[str, Any], statistics: Statistics) -> list[str]:
+    """What the stored videos are like."""
+    stored, found = report["videos"]["stored"], []
+    if report["identical"]["videos"]:
+        found.append(
+            f"{report['identical']['videos']:,} stored videos are byte for byte equal to another one"
+        )
     frames = statistics.quantity("frames")
     short = int((frames < _CLIP_FRAMES).sum())
     if short > 0.01 * frames.size:
         found.append(
-            f"{short} stored videos ({short / frames.size:.1%}) have fewer than {_CLIP_FRAMES} frames: clips of 8x8 or "
-            "32x2 do not fit into them, and samplers repeat frames"
+            f"{short:,} stored videos ({short / frames.size:.1%}) have fewer than {_CLIP_FRAMES} frames: a clip of 8x8 or "
+            "32x2 does not fit into them"
         )
     fps = report["quantities"]["fps"]["quantiles"]
     if fps and fps["q95"] > 1.5 * fps["q05"]:
@@ -117,9 +131,9 @@ def stands_out(report: dict[str, Any], statistics: Statistics) -> list[str]:
             f"{report['shards']['rejected']['mean']:.3g} in the mean shard: was something wrong with a machine?"
         )
     noted = sum(kind["count"] for kind in report["notes"])
-    if noted > 0.01 * videos["stored"]:
+    if noted > 0.01 * stored:
         found.append(
-            f"{noted} stored videos ({noted / videos['stored']:.1%}) come from damaged sources, see the notes"
+            f"{noted:,} stored videos ({noted / stored:.1%}) have a note: their sources were damaged or unusual"
         )
     return found
 
