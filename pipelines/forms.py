@@ -9,6 +9,7 @@ when it is stored in all forms.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ def targets(output: str, resize: Resize, encoding: Encoding, store: Sequence[str
     if not store:
         return [Target(form=Form(resize, encoding), output=output)]
     return [Target(form=form, output=storage.join(output, form.name)) for form in parse(store)]
+
+
+def possible(output: str) -> list[str]:
+    """Where the datasets of all forms there are would lie below `output`."""
+    forms = itertools.product(typing.get_args(Resize), typing.get_args(Encoding))
+    return [storage.join(output, Form(resize, encoding).name) for resize, encoding in forms]
 
 
 def parse(store: Sequence[str]) -> list[Form]:

@@ -40,6 +40,7 @@ def render(report: dict[str, Any], sheet: Sequence[Shown], left_out: int) -> str
         _splits(report),
         _quantities(report),
         _sources(report),
+        _wrong_lines(report["wrong_lines"]),
         _reasons("Rejected", report["rejected"]),
         _reasons("Missing", report["missing"]),
         _reasons("Stored with a note", report["notes"]),
@@ -186,6 +187,13 @@ def _sources(report: dict[str, Any]) -> Markup:
     if sources["bytes"]:
         lines.insert(0, tag("p", f"The sources of the stored videos are {size(sources['bytes'])} in all."))
     return tag("section", tag("h2", "Sources"), tag("div", *cards, class_="grid"), *lines)
+
+
+def _wrong_lines(lines: list[str]) -> Markup:
+    if not lines:
+        return Markup("")
+    listed = tag("ul", *(tag("li", tag("code", line)) for line in lines))
+    return tag("section", tag("h2", "Wrong lines of the annotation files, such as"), listed)
 
 
 def _reasons(title: str, kinds: list[dict[str, Any]]) -> Markup:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from actionlib.dataset import Dataset
+from actionlib.errors import ShardError
 from pipelines.inspect_source import Source
 from pipelines.inspect_statistics import STATUSES, STORED, Kinds, Statistics, histogram, quantiles
 
@@ -55,6 +57,8 @@ def make(source: Source, statistics: Statistics) -> dict[str, Any]:
             name: {key: entry[key] for key in ("rows", "bytes")}
             for name, entry in sorted(document.get("tables", {}).items())
         },
+        "wrong_lines": _wrong_lines(source.data),
+        "mirrored": {"pairs": len(source.data.mirrored.pairs), "never": len(source.data.mirrored.never)},
         "adjusted": [[rule, count] for count, rule in document.get("adjusted", [])],
         "notes": _kinds(s.noted),
         "rejected": _kinds(s.rejected),
@@ -81,6 +85,9 @@ def stands_out(report: dict[str, Any], statistics: Statistics) -> list[str]:
 def _of_lists(report: dict[str, Any], statistics: Statistics) -> list[str]:
     """What the annotation files and their splits are like."""
     found = []
+    wrong = report["tables"].get("wrong_lines")
+    if wrong:
+        found.append(f"{wrong['rows']:,} lines of the annotation files were wrong and left out")
     for first, second, number in report["identical"]["shared"]:
         found.append(
             f"{number} stored videos are in {first} and, byte for byte, in {second} under another id: a leak"
@@ -204,6 +211,17 @@ def _class(s: Statistics, number: int) -> dict[str, Any]:
 def _quantity(s: Statistics, name: str) -> dict[str, Any]:
     values = s.quantity(name)
     return {"quantiles": quantiles(values), "histogram": histogram(values)}
+
+
+def _wrong_lines(data: Dataset) -> list[str]:
+    """The first lines of annotation files that gave no row; the table of them is small."""
+    if "wrong_lines" not in data.tables:
+        return []
+    try:
+        rows = data.table("wrong_lines").slice(0, _MOST_REASONS).to_pylist()
+    except ShardError as error:
+        return [str(error)]
+    return [": ".join(map(str, row.values())) for row in rows]
 
 
 def _kinds(kinds: Kinds) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from actionlib import dataset, shards, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import LocationError, ShardError
 from actionlib.samples import VideoRow
-from pipelines import manifest, plan, retry
+from pipelines import forms, manifest, plan, retry
 from pipelines.plan import Plan
 
 _READERS = 16  # records asked for at a time
@@ -63,6 +63,11 @@ def find(uri: str) -> Source:
         return Finished(Dataset.open_document(uri))
     planned = plan.load(uri)
     if planned is None:
+        below = [place for place in forms.possible(uri) if storage.exists(storage.join(place, "_plan.json"))]
+        if below:
+            raise LocationError(
+                f"--data {uri}: it holds several stored forms; give one of them: {', '.join(below)}"
+            )
         raise LocationError(
             f"--data {uri}: no dataset is there, neither finished ({dataset.DATASET}) nor begun (_plan.json); give the "
             "--output of a preprocess job"

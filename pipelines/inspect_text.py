@@ -61,6 +61,7 @@ def render(report: dict[str, Any], all_classes: bool) -> str:
         _findings(report),
         _quantities(report),
         _sources(report),
+        _wrong_lines(report["wrong_lines"]),
         _reasons("rejected", report["rejected"]),
         _reasons("missing", report["missing"]),
         _reasons("stored with a note", report["notes"]),
@@ -97,6 +98,9 @@ def _head(report: dict[str, Any]) -> list[str]:
     tables = [f"{plain(name)} ({entry['rows']:,} rows)" for name, entry in report["tables"].items()]
     if tables:
         lines.append(f"{'annotations':<14}{', '.join(tables)}")
+    swapped, never = report["mirrored"]["pairs"], report["mirrored"]["never"]
+    if swapped or never:
+        lines.append(f"{'mirrored':<14}{swapped} pairs of classes swap, {never} classes must not be mirrored")
     return lines + [f"adjusted      {count:,} {plain(rule)}" for rule, count in report["adjusted"]]
 
 
@@ -154,6 +158,16 @@ def _common(title: str, counts: Sequence[Sequence[Any]], different: int, most: i
     shown = ", ".join(f"{plain(value)} ({count:,})" for value, count in counts[:most])
     rest = f" and {different - most} others" if different > most else ""
     return f"{title:<14}{shown}{rest}"
+
+
+def _wrong_lines(lines: list[str], most: int = 5) -> list[str]:
+    """Lines of annotation files that gave no row."""
+    if not lines:
+        return []
+    return [
+        "wrong lines of the annotation files, such as",
+        *(f"  {short(line, _WIDTH)}" for line in lines[:most]),
+    ]
 
 
 def _reasons(title: str, kinds: list[dict[str, Any]], most: int = 10) -> list[str]:

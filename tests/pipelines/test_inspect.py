@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from actionlib import dataset, lease, storage
+from actionlib import annotation_tables, dataset, lease, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError, LocationError, ShardError
 from actionlib.samples import Annotations, EncodedVideo, VideoRow
-from actionlib.verification import check_shard
+from actionlib.verification import check_shard, check_table
 from jobs import cli
 from jobs import inspect as job
 from pipelines import cluster, inspect_verify, local_s3, manifest, plan
@@ -29,6 +29,7 @@ from pipelines.inspect_dataset import InspectConfig, inspect
 from pipelines.inspect_statistics import Statistics
 from pipelines.plan import Settings
 from pipelines.shard_task import make_shard
+from tests.actionlib.test_dataset import flip
 
 #        id   labels  splits              status      reason or note       frames  fps  bytes  content
 STORED = [
@@ -175,6 +176,32 @@ def test_long_tables_are_cut_and_printed_whole_when_asked(tmp_path: Path) -> Non
     assert "680 more; --classes prints all" in cut[0] and "class 650" in cut[0] and "class 300" not in cut[0]
     assert all(name in whole[0] for name in classes)
     assert max(map(len, cut[0].splitlines())) < 200
+
+
+def test_what_the_annotation_files_were_like(tmp_path: Path) -> None:
+    wrong = pa.table([["list.csv:7"], ["no label"]], schema=annotation_tables.WRONG_LINES)
+    tables = annotation_tables.store(str(tmp_path), {"wrong_lines": wrong})
+    mirrored = {"pairs": [[0, 1]], "never": [2]}
+    changes = {"tables": tables, "adjusted": [[3, "lines that say a video twice"]], "mirrored": mirrored}
+    uri = write_dataset(tmp_path, manifest_rows(), **changes)
+    said: list[str] = []
+    report = inspect(InspectConfig(uri, output=str(tmp_path / "out"), thumbnails=0), said.append)
+    assert report["wrong_lines"] == ["list.csv:7: no label"] and report["tables"]["wrong_lines"]["rows"] == 1
+    for line in (
+        "1 lines of the annotation files were wrong",
+        "  list.csv:7: no label",
+        "1 pairs of classes swap, 1 classes must not",
+        "adjusted      3 lines that say a video twice",
+    ):
+        assert line in said[0], line
+    assert "list.csv:7: no label" in (tmp_path / "out" / "inspect.html").read_text()
+    entry = tables["wrong_lines"]
+    assert check_table(uri, entry) == ()
+    flip(tmp_path / entry["path"], 9)
+    assert [one.path for one in check_table(uri, entry)] == [entry["path"]]
+    assert "not the one that was stored" in inspect(InspectConfig(uri), silent)["wrong_lines"][0]
+    (tmp_path / entry["path"]).unlink()
+    assert [one.what for one in check_table(uri, entry)] == ["it is missing"]
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -376,6 +403,9 @@ def test_nothing_is_there(tmp_path: Path) -> None:
     with pytest.raises(LocationError, match="no such file"):
         inspect(InspectConfig(str(tmp_path / "nowhere")))
     with pytest.raises(LocationError, match="neither finished"):
+        inspect(InspectConfig(str(tmp_path)))
+    storage.write(str(tmp_path / "short256-jpeg" / "_plan.json"), b"{}")
+    with pytest.raises(LocationError, match=r"several stored forms; give one of them: .*/short256-jpeg$"):
         inspect(InspectConfig(str(tmp_path)))
     uri = write_dataset(tmp_path, manifest_rows())
     Path(tmp_path, "manifest.parquet").write_bytes(b"other")
