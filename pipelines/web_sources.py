@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray.data
+import ray.exceptions
 
-from actionlib import annotation_tables, fingerprints, labels, storage
+from actionlib import annotation_tables, fetch, fingerprints, labels, storage
 from actionlib.dataset import Dataset
-from actionlib.errors import DecodeError, InputError
+from actionlib.errors import ActionlibError, DecodeError, InputError, SourceMissingError
 from actionlib.probe import shared_prober
 from actionlib.samples import Annotations
-from pipelines import cluster, dedup, plan
-from pipelines.prepare import Listing, PrepareConfig
+from pipelines import cluster, dedup, forms, plan
+from pipelines.prepare import Listing, PrepareConfig, check_locations
 
 _TASK_MEMORY_BYTES = 512 << 20
 _PER_TASK = 16  # videos
@@ -64,15 +65,17 @@ def annotate(
 def _annotations(
     config: WebConfig, lists: Mapping[str, Mapping[str, Path]], classes: Path | None, listing: Listing
 ) -> Annotations:
-    output = storage.check_uri(config.output, "--output")
+    source, output = check_locations(config)
+    output = forms.targets(output, config.resize, config.encoding, config.store)[0].output
     found = labels.web_lists(lists, classes)
     data = None if config.dedup_against is None else Dataset.open(config.dedup_against)
     splits = () if data is None else _reference_splits(data, config.dedup_split)
     lengths = _planned_durations(output)
     if lengths is None:
-        there = listing()
-        untrimmed = [row.path for row in found.rows if row.kind == "untrimmed" and row.path in there]
-        lengths = durations(storage.check_uri(config.source, "--source"), untrimmed, config.workers)
+        there = listing()  # a web server has none: there all are looked at
+        untrimmed = [row.path for row in found.rows if row.kind == "untrimmed"]
+        untrimmed = [path for path in untrimmed if path in there or fetch.is_web(source)]
+        lengths = durations(source, untrimmed, config.spool_mib << 20, config.workers)
     found = labels.cut(found, lengths, config.clip_s)
     if data is None:
         return found
@@ -112,32 +115,36 @@ def _planned_table(output: str, name: str) -> pa.Table | None:
     return annotation_tables.read(storage.join(output, entry["path"]), entry["sha256"])
 
 
-def durations(source: str, paths: Sequence[str], workers: int | None) -> dict[str, float | None]:
-    """Seconds of each video below `source`, None where it cannot be read as one; in tasks, each with one core."""
+def durations(
+    source: str, paths: Sequence[str], spool_bytes: int, workers: int | None
+) -> dict[str, float | None]:
+    """Seconds of each video below `source`, None where it cannot be read as one; in tasks, each with one core.
+
+    Args:
+        spool_bytes: most disk that a fetched video may take.
+    """
     if not paths:
         return {}
     print(f"looking at {len(paths)} untrimmed videos for their length", flush=True)
     items = ({"path": path} for path in paths)
 
     def look(row: dict[str, Any]) -> dict[str, Any]:
-        return {"path": row["path"], "seconds": duration_s(storage.join(source, row["path"]))}
+        return {"path": row["path"], "seconds": duration_s(source, row["path"], spool_bytes)}
 
     found = {row["path"]: row["seconds"] for row in _in_tasks(look, items, workers)}
     return {path: None if np.isnan(found[path]) else float(found[path]) for path in paths}
 
 
-def duration_s(uri: str) -> float:
+def duration_s(source: str, path: str, spool_bytes: int) -> float:
     """Seconds of a video, NaN where it cannot be read; where the file does not say, its packets are counted."""
     with tempfile.TemporaryDirectory(prefix="actionlib-probe-") as folder:
-        local = Path(folder, "source" + Path(uri).suffix) if storage.is_s3(uri) else Path(uri)
-        if storage.is_s3(uri):
-            storage.download(uri, local)
         try:
+            local = fetch.fetch(source, path, Path(folder, "source"), spool_bytes)
             info = shared_prober().probe(local)
             if info.duration_s:
                 return info.duration_s
             frames = info.header_frames or shared_prober().packets(local)
-        except DecodeError:
+        except (DecodeError, SourceMissingError):
             return float("nan")
         return float(frames / info.fps) if info.fps else float("nan")
 
@@ -166,7 +173,7 @@ def reference(data: Dataset, splits: Sequence[str], name: str, workers: int | No
 def _in_tasks(
     stage: Callable[[dict[str, Any]], dict[str, Any]], items: Iterable[dict[str, Any]], workers: int | None
 ) -> Iterator[dict[str, Any]]:
-    """`stage` of every item, in any order."""
+    """`stage` of every item, in any order. Raises what it raised on purpose as it was."""
     cluster.connect(workers)
     rows = list(items)
     context = ray.data.DataContext.get_current()
@@ -176,4 +183,7 @@ def _in_tasks(
     results = tasks.map(
         stage, compute=ray.data.TaskPoolStrategy(size=workers), num_cpus=1, memory=_TASK_MEMORY_BYTES
     )
-    yield from results.iter_rows()
+    try:
+        yield from results.iter_rows()
+    except ray.exceptions.RayTaskError as error:
+        raise (error.cause if isinstance(error.cause, ActionlibError) else error) from error

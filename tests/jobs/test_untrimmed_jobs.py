@@ -118,8 +118,12 @@ def test_web_data_of_three_kinds_without_duplicates(
     flags = ["--source", tmp_path / "web", "--output", tmp_path / "out", "--clip-s", 2, "--max-rejected", 0.2]
     flags += ["--trimmed", f"train={lists / 't'}", "--untrimmed", f"train={lists / 'u'}"]
     flags += ["--images", f"train={lists / 'i'}", "--dedup-against", tmp_path / "known"]
+    flags += ["--store", "short256:h264", "340x256:jpeg"]
     run(preprocess_web, *flags)
-    data = Dataset.open(str(tmp_path / "out"))
+    data, sparse = (Dataset.open(str(tmp_path / "out" / form)) for form in ("short256-h264", "340x256-jpeg"))
+    assert sparse.counts("train") == data.counts("train") and sparse.table("durations") == data.table(
+        "durations"
+    )
     rows = {row["id"]: row for row in map(data.row, range(len(data)))}
     assert {id: (row["kind"], row["status"], row["frames"]) for id, row in rows.items()} == {
         "copy.mp4": ("trimmed", "rejected", None),
