@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -170,6 +171,23 @@ JOBS = [
     preprocess_web,
     preprocess_folder,
 ]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_jobs_are_programs_and_refuse_what_is_not_there(
+    job: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert os.access(job.__file__, os.X_OK) and Path(job.__file__).read_text().startswith(
+        "#!/usr/bin/env python3\n"
+    )
+    flags = ["--source", str(tmp_path / "nothing"), "--output", str(tmp_path / "out"), "--name", "mine"]
+    needs = {
+        preprocess_folder: [],
+        preprocess_ava: ["--annotations", "val=nothing", "--label-map", "nothing"],
+        preprocess_web: ["--trimmed", "train=nothing"],
+    }.get(job, ["--annotations", "nothing"])
+    assert cli.run(job.main, job.Config, flags + needs) == 2
+    assert "nothing" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def explanations(config: type[Any], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:

@@ -259,10 +259,7 @@ def test_ut_interaction_from_lists_and_a_config_file(
     assert all((row["width"], row["height"]) == (340, 256) for row in map(data.row, data.indices("train1")))
 
 
-SETS = "ucf101 hmdb51 k400 k600 k700 something_v1 something_v2 jester sports1m folder"
-
-
-@pytest.mark.parametrize("name", SETS.split())
+@pytest.mark.parametrize("name", ["ucf101", "k700", "something_v1", "folder"])
 def test_wrong_input_ends_with_code_2_and_one_message(name: str, tmp_path: Path) -> None:
     flags = ["--source", str(tmp_path / "nothing"), "--output", str(tmp_path / "out")]
     flags += ["--name", "mine"] if name == "folder" else ["--annotations", str(tmp_path / "nothing")]
