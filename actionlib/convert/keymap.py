@@ -159,8 +159,8 @@ def _names(wanted: Mapping[str, torch.Tensor], key_map: KeyMap) -> dict[str, str
 
 
 def _blocks(keys: Iterable[str]) -> dict[str, int]:
-    """How many blocks each stage has."""
-    blocks = {m.groups() for k in keys if (m := re.match(r"backbone\.stage(\d)\.(\d+)\.", k))}
+    """How many blocks each stage has; in both pathways of SlowFast it has as many."""
+    blocks = {m.groups() for k in keys if (m := re.match(r"backbone\.(?:slow\.)?stage(\d)\.(\d+)\.", k))}
     return Counter(stage for stage, _ in blocks)
 
 

@@ -43,6 +43,7 @@ from actionlib.convert.rules_images import (
     TORCHVISION_RESNET,
     TORCHVISION_VGG16,
 )
+from actionlib.convert.rules_pyslowfast_c2 import PYSLOWFAST_C2, PYSLOWFAST_C2_SLOWFAST
 from actionlib.convert.rules_resnet3d import (
     CAFFE2_IPCSN,
     CAFFE2_IRCSN,
@@ -132,6 +133,10 @@ MAPS: tuple[tuple[str, str, KeyMap], ...] = (
     ("pyslowfast", "i3d_*", PYSLOWFAST_NON_LOCAL),
     ("pyslowfast", "c2d_*", PYSLOWFAST_NON_LOCAL),
     ("pyslowfast", "x3d_*", PYSLOWFAST_X3D),
+    ("pyslowfast_c2", "slowfast_*", PYSLOWFAST_C2_SLOWFAST),
+    ("pyslowfast_c2", "slowonly_*", PYSLOWFAST_C2),
+    ("pyslowfast_c2", "i3d_*", PYSLOWFAST_C2),
+    ("pyslowfast_c2", "c2d_*", PYSLOWFAST_C2),
     ("gluoncv_mxnet", "p3d_*", GLUONCV_P3D),
     ("mmaction", "i[rp]csn_*", MMACTION_CSN),
     ("mmaction", "fast_rcnn_*", MMACTION_FAST_RCNN),
