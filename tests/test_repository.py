@@ -41,7 +41,7 @@ def test_nothing_that_is_read_can_run(path: Path) -> None:
 def test_jobs_are_executable_and_have_a_page() -> None:
     pages = "\n".join(p.read_text() for p in (ROOT / "docs").rglob("*.md"))
     for path in (ROOT / "jobs").glob("*.py"):
-        if path.name in ("__init__.py", "cli.py"):
+        if path.name in ("__init__.py", "cli.py", "kinetics.py", "official.py"):  # what jobs share
             continue
         assert os.access(path, os.X_OK) and path.read_text().startswith("#!/usr/bin/env python3\n"), path
         assert path.name in pages, f"no page in docs/ names {path.name}"
