@@ -20,7 +20,7 @@ from pipelines.inspect_source import Source
 from pipelines.inspect_statistics import Statistics
 from pipelines.progress import Ticker
 
-_NAMED = 20  # damaged things in the error at the end
+_NAMED = 5  # damaged things in the error at the end; all are in the list before it
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _complain(report: dict[str, Any]) -> None:
         lines = [inspect_text.plain(report["stands_out"][0])]
     if not lines:
         return
-    more = f"\n  and {len(lines) - _NAMED} more in inspect.json" if len(lines) > _NAMED else ""
+    more = f"\n  and {len(lines) - _NAMED} more, listed above" if len(lines) > _NAMED else ""
     mend = (
         "Restore the shards from an older version of the bucket (aws s3api list-object-versions shows them), or "
         "preprocess again to a new --output"

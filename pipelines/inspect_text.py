@@ -118,7 +118,7 @@ def _findings(report: dict[str, Any]) -> list[str]:
     found = report["stands_out"]
     if not found:
         return ["nothing stands out"]
-    more = [f"  and {len(found) - _FINDINGS} more in inspect.json"] if len(found) > _FINDINGS else []
+    more = [f"  and {len(found) - _FINDINGS} more; --output writes all"] if len(found) > _FINDINGS else []
     return ["what stands out", *(f"  - {plain(text)}" for text in found[:_FINDINGS]), *more]
 
 
@@ -180,7 +180,7 @@ def _reasons(title: str, kinds: list[dict[str, Any]], most: int = 10) -> list[st
         if examples:
             lines.append(f"{'':>12}such as {', '.join(short(id, 46) for id in examples)}")
     if len(kinds) > most:
-        lines.append(f"{'':>12}and {len(kinds) - most} more kinds in inspect.json")
+        lines.append(f"{'':>12}and {len(kinds) - most} more kinds; --output writes all")
     return lines
 
 
@@ -210,7 +210,7 @@ def verification(found: dict[str, Any]) -> list[str]:
         f"verified: {found['shards']:,} shards ({size(found['bytes'])}) and {found['videos']:,} videos hashed, "
         f"{found['decoded']:,} videos ({found['frames']:,} frames) decoded; {len(found['damage'])} things are wrong"
     ]
-    return lines + [f"  {damage_line(damage)}" for damage in found["damage"][:50]]
+    return lines + [f"  {damage_line(damage)}" for damage in found["damage"]]
 
 
 def damage_line(damage: dict[str, Any]) -> str:
