@@ -13,6 +13,7 @@ from actionlib.samples import EncodedVideo
 
 _TILE_PX = 150  # height of a frame
 _FRAMES = 4  # of each video, so that the direction of a motion can be seen
+_GAP_PX = 2  # between frames
 _TEXT_PX = 34
 _RIGHT, _WRONG = (22, 120, 60), (190, 30, 30)
 
@@ -49,9 +50,10 @@ def frame_strip(video: EncodedVideo, height_px: int, count: int = _FRAMES) -> Im
     centres = sorted({(2 * i + 1) * video.frames // (2 * count) for i in range(count)})
     frames_THWC = decode(video, centres).permute(0, 2, 3, 1).contiguous().numpy()
     width = max(1, min(2 * height_px, round(video.width * height_px / video.height)))
-    strip = Image.new("RGB", (len(centres) * width, height_px), "white")
+    step = width + _GAP_PX
+    strip = Image.new("RGB", (len(centres) * step - _GAP_PX, height_px), "white")
     for number, frame in enumerate(frames_THWC):
-        strip.paste(Image.fromarray(frame).resize((width, height_px)), (number * width, 0))
+        strip.paste(Image.fromarray(frame).resize((width, height_px)), (number * step, 0))
     return strip
 
 

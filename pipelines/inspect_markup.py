@@ -38,7 +38,7 @@ td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .key i{display:inline-block;width:11px;height:11px;border-radius:2px;margin:0 5px 0 14px}
 svg{display:block;width:100%;height:auto}
 .class{content-visibility:auto;contain-intrinsic-size:auto 160px}
-.class img{display:block;width:100%;height:auto;border-radius:4px;margin-top:8px;background:#eee}
+.class img{display:block;max-width:100%;height:auto;border-radius:4px;margin-top:8px;background:#eee}
 .failed{background:#fcefec;border-radius:4px;padding:8px;margin-top:8px}
 """
 

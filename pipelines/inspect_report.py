@@ -119,6 +119,7 @@ def _of_videos(report: dict[str, Any], statistics: Statistics) -> list[str]:
             f"{report['identical']['videos']:,} stored videos are byte for byte equal to another one"
         )
     frames = statistics.quantity("frames")
+    frames = frames[frames > 1]  # still pictures are no short videos
     short = int((frames < _CLIP_FRAMES).sum())
     if short > 0.01 * frames.size:
         found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -12,14 +13,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import ray
+from PIL import Image
 
 from actionlib import annotation_tables, dataset, lease, storage
 from actionlib.dataset import Dataset
-from actionlib.errors import InputError, LocationError, ShardError
+from actionlib.decode import decode
+from actionlib.errors import DecodeError, InputError, LocationError, ShardError
+from actionlib.pictures import frame_strip
 from actionlib.samples import Annotations, EncodedVideo, VideoRow
 from actionlib.verification import check_shard, check_table
 from jobs import cli
@@ -270,6 +275,19 @@ def test_page_with_pictures_of_every_class(small_dataset: Dataset, tmp_path: Pat
     inspect(InspectConfig(small_dataset.uri, output=str(tmp_path), thumbnails=3), silent)
     few = Page((tmp_path / "inspect.html").read_text())
     assert sum(tag == "img" for tag, _ in few.elements) == 3 and "1 classes are left out" in "".join(few.text)
+
+
+def test_a_strip_shows_the_frames_of_equal_parts_in_order(small_dataset: Dataset) -> None:
+    video = small_dataset.read(int(small_dataset.indices("train")[0]))
+    strip = np.asarray(frame_strip(video, 64))
+    frames = decode(video, [2, 7, 12, 17]).permute(0, 2, 3, 1).numpy()  # of 20
+    width = (strip.shape[1] - 6) // 4
+    for number, frame in enumerate(frames):
+        expected = np.asarray(Image.fromarray(frame).resize((width, 64)))
+        assert (strip[:, number * (width + 2) : number * (width + 2) + width] == expected).all()
+    still = dataclasses.replace(video, frames=1)
+    with pytest.raises(DecodeError, match="20 frames, its record 1"):
+        frame_strip(still, 64)
 
 
 # --- damage -----------------------------------------------------------------------------------------------
