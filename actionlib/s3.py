@@ -12,12 +12,12 @@ stores have other rules: bytes that do not fit the ETag are taken when a second 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
 import random
 import re
+import secrets
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -123,22 +123,30 @@ def get(uri: str, **arguments: Any) -> tuple[bytes, str]:
 
 
 def put(uri: str, data: bytes, **condition: str) -> str | None:
-    """Write an object; the new ETag, or None where the condition did not hold (412) or a race was on (409)."""
+    """Write an object; the new ETag, or None where the condition did not hold (412) or a race was on (409).
+
+    A write may be done and its answer lost; the next try, also one inside the HTTP client, is then refused because of
+    it. So each write is signed, and a refusal is believed only of an object with another signature.
+    """
     bucket, key = split(uri)
     seen: set[str] = set()
-    tries = 0
+    signature = {"writer": secrets.token_hex(8)}
 
     def attempt() -> str | None:
-        nonlocal tries
-        tries += 1
         try:
-            reply = client().call_s3("put_object", Bucket=bucket, Key=key, Body=data, **condition)
+            reply = client().call_s3(
+                "put_object", Bucket=bucket, Key=key, Body=data, Metadata=signature, **condition
+            )
         except Exception as error:
             code = _code(error)
             if code not in _REFUSED and not (code in _ABSENT and "IfMatch" in condition):
                 raise
-            # An earlier try may have written it, and only its answer was lost.
-            return _tag_if_equal(uri, data) if tries > 1 else None
+            try:
+                reply = client().call_s3("head_object", Bucket=bucket, Key=key)
+            except FileNotFoundError:
+                return None
+            if reply.get("Metadata", {}) != signature:
+                return None
         try:
             _compare(_md5(data), reply, seen)
         except _DamagedError:
@@ -229,8 +237,8 @@ def _judge(uri: str, error: Exception) -> tuple[bool, str]:
         *(exceptions.ChecksumError, exceptions.FlexibleChecksumError, exceptions.ResponseStreamingError),
     )
     bucket = f"bucket {split(uri)[0]} at {endpoint() or 'AWS'}"
-    what = f"{type(error).__name__}: {error}"
     status, code = _status(error), _code(error)
+    what = f"{code or type(error).__name__}: {error}"
     # pyarrow raises a bare OSError with the AWS error in its text.
     by_arrow = isinstance(error, OSError) and "AWS Error" in str(error) and not status
     denied = "ACCESS_DENIED" in str(error) if by_arrow else False
@@ -272,13 +280,6 @@ def _status(error: BaseException) -> int:
 
 def _code(error: BaseException) -> str:
     return str(_response(error).get("Error", {}).get("Code", ""))
-
-
-def _tag_if_equal(uri: str, data: bytes) -> str | None:
-    with contextlib.suppress(FileNotFoundError):
-        there, tag = get(uri)
-        return tag if there == data else None
-    return None
 
 
 def _compare(tag: str, reply: dict[str, Any], seen: set[str]) -> None:

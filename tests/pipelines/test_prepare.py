@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 import random
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from pipelines import cluster, local_s3, manifest, plan, prepare
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.shard_task import make_shard
+from tests.pipelines.job_process import Job, tree
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 10
@@ -98,15 +97,6 @@ def clean(source: Path, local_ray: None, tmp_path_factory: pytest.TempPathFactor
     output = tmp_path_factory.mktemp("clean") / "out"
     prepare.prepare(config(source, output), annotate(source))
     return output
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """Every file below `folder` with its sha256; two runs are the same if these are."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 # --- the plan ---------------------------------------------------------------------------------------------
@@ -511,89 +501,20 @@ def test_killed_while_doing_rejected_videos_again(
     assert {n for n in tree(out) if "rgb" in n} == {n for n in tree(straight) if "rgb" in n}
 
 
-_AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
-
-
-class Job:
-    """The job as a process of its own, with everything it starts marked in the environment."""
-
-    def __init__(self, source: Path, output: Path) -> None:
-        self.records = output / "_shards"
-        self.mark = f"ACTIONLIB_TEST_MARK={uuid.uuid4().hex}"
-        name, _, value = self.mark.partition("=")
-        flags = ["--source", source / "videos", "--annotations", source / "lists", "--output", output]
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "jobs/preprocess_ucf101.py",
-                *flags,
-                *("--name", "small", "--shard-videos", "4", "--workers", "2"),
-            ],
-            cwd=ROOT,
-            env={**os.environ, name: value},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def processes(self, word: str = "") -> list[int]:
-        """Living processes that descend from the job, also orphaned ones, whose command has `word` in it.
-
-        Without Ray's two agents: they may look for their killed raylet for a minute, and do nothing else.
-        """
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                is_ours = self.mark.encode() in (folder / "environ").read_bytes()
-                command = (folder / "cmdline").read_bytes()
-                if is_ours and word.encode() in command and not command.startswith(_AGENTS):
-                    found.append(int(folder.name))
-            except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue
-        return found
-
-    def wait_for_records(self, more: int, timeout_s: float = 120) -> None:
-        """Until `more` shards than at the call are done."""
-
-        def count() -> int:
-            return len(list(self.records.glob("part-*"))) if self.records.exists() else 0
-
-        target, deadline = count() + more, time.monotonic() + timeout_s
-        while count() < target:
-            assert self.process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.01)
-
-    def kill(self) -> None:
-        """kill -9 of the driver; whatever it started has to end by itself."""
-        self.process.kill()
-        self.process.wait()
-        self.wait_for_the_end()
-
-    def wait_for_the_end(self, timeout_s: float = 30) -> None:
-        deadline = time.monotonic() + timeout_s
-        while left := self.processes():
-            assert time.monotonic() < deadline, f"outlived the job: {left}"
-            time.sleep(0.1)
-
-    def kill_a_worker(self) -> bool:
-        workers = self.processes("shard_stage")
-        if workers:
-            os.kill(random.choice(workers), signal.SIGKILL)
-        return bool(workers)
-
-    def finish(self) -> None:
-        said, _ = self.process.communicate(timeout=240)
-        assert self.process.returncode == 0, said
+def small_job(source: Path, output: Path) -> Job:
+    flags = ["--source", source / "videos", "--annotations", source / "lists", "--output", output]
+    more = ("--name", "small", "--shard-videos", "4", "--workers", "2")
+    return Job("preprocess_ucf101", output, *flags, *more)
 
 
 def test_killed_drivers_and_workers_change_nothing(clean: Path, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    first = Job(source, out)
+    first = small_job(source, out)
     first.wait_for_records(1)
     first.kill()
     assert not (out / "_dataset.json").exists()
     done = {path.name: path.stat().st_mtime_ns for path in (out / "rgb").iterdir()}
-    last = Job(source, out)
+    last = small_job(source, out)
     while not last.kill_a_worker():  # the first moment at which one is making a shard
         assert last.process.poll() is None, "the job ended before any of its workers was seen"
         time.sleep(0.01)
@@ -609,10 +530,10 @@ def test_killed_drivers_and_workers_change_nothing(clean: Path, source: Path, tm
 def test_kills_at_random_moments_change_nothing(clean: Path, source: Path, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(chance.randint(1, 3)):
-        job = Job(source, tmp_path / "out")
+        job = small_job(source, tmp_path / "out")
         time.sleep(chance.uniform(0.5, 20))
         job.kill()
-    job = Job(source, tmp_path / "out")
+    job = small_job(source, tmp_path / "out")
     kills = 0
     while job.process.poll() is None and kills < 3:
         time.sleep(chance.uniform(0.2, 3))
