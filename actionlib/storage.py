@@ -19,17 +19,19 @@ import posixpath
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actionlib import s3, s3_listing
 from actionlib.errors import ConflictError, LocationError, StorageError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+Result = TypeVar("Result")
 
 _KEPT = ".versions"
 _LOCK_S = 10.0
@@ -309,11 +311,19 @@ def arrow_filesystem(uri: str) -> tuple[FileSystem, str]:
         region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
         endpoint_override=host or None,
         scheme="http" if scheme == "http" else "https",
-        connect_timeout=10,
-        request_timeout=60,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=8),
+        connect_timeout=5,
+        request_timeout=20,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=4),  # at most 100 s where nothing answers
     )
     return filesystem, uri[5:]
+
+
+def patiently(uri: str, attempt: Callable[[], Result]) -> Result:
+    """`attempt()`, which reads from `uri` through `arrow_filesystem`; on S3 tried again as every other request is.
+
+    Raises StorageError where the storage still fails after a minute, and what `attempt` raises.
+    """
+    return s3.patiently(uri, attempt) if is_s3(uri) else attempt()
 
 
 def sha256_file(path: Path) -> str:

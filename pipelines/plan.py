@@ -118,9 +118,14 @@ class Plan:
 
     def shard_rows(self, shard: int) -> list[VideoRow]:
         """The videos of one shard; reads one row group of the table."""
-        filesystem, root = storage.arrow_filesystem(self.output)
-        file = pq.ParquetFile(storage.join(root, self.table), filesystem=filesystem)
-        table = file.read_row_group(shard // _SHARDS_PER_GROUP, use_threads=False)
+
+        def read() -> pa.Table:
+            filesystem, root = storage.arrow_filesystem(self.output)
+            where = storage.join(root, self.table)
+            file = pq.ParquetFile(where, filesystem=filesystem, page_checksum_verification=True)
+            return file.read_row_group(shard // _SHARDS_PER_GROUP, use_threads=False)
+
+        table = storage.patiently(self.output, read)
         return _rows(table.filter(pc.equal(table.column("shard"), pa.scalar(shard, pa.int32()))))
 
     def shard_sizes(self) -> npt.NDArray[np.int64]:
@@ -133,9 +138,16 @@ class Plan:
 
     def _planned(self, column: str) -> npt.NDArray[np.int64]:
         """One column of the videos that have a shard."""
-        filesystem, root = storage.arrow_filesystem(self.output)
-        where = storage.join(root, self.table)
-        table = pq.read_table(where, filesystem=filesystem, columns=["shard", "source_bytes"])
+
+        def read() -> pa.Table:
+            filesystem, root = storage.arrow_filesystem(self.output)
+            where = storage.join(root, self.table)
+            columns = ["shard", "source_bytes"]
+            return pq.read_table(
+                where, filesystem=filesystem, columns=columns, page_checksum_verification=True
+            )
+
+        table = storage.patiently(self.output, read)
         planned = table.filter(table.column("shard").is_valid())
         return planned.column(column).to_numpy().astype(np.int64)
 
@@ -379,7 +391,7 @@ def _write_table(
     present = int((shards >= 0).sum())
     group_starts = np.searchsorted(shards[:present], np.arange(0, shards.max() + 1, _SHARDS_PER_GROUP))
     starts = [*group_starts.tolist(), *range(present, len(rows), 1 << 14), len(rows)]
-    with pq.ParquetWriter(path, _TABLE) as writer:
+    with pq.ParquetWriter(path, _TABLE, write_page_checksum=True) as writer:
         for begin, end in itertools.pairwise(starts):
             chosen = [rows[i] for i in order[begin:end]]
             size = sizes[order[begin:end]]

@@ -8,6 +8,7 @@ objects under the same names.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from actionlib import fetch, storage, transcode
-from actionlib.errors import DecodeError, ShardError, SourceMissingError
+from actionlib.errors import ActionlibError, DecodeError, ShardError, SourceMissingError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
 from actionlib.transcode import Form, Transcoded
@@ -256,4 +257,12 @@ def _scratch_folder() -> Iterator[Path]:
         if pid.isdigit() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
             shutil.rmtree(old, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=root) as folder:
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise ActionlibError(
+                    f"no space left on the disk of {root}, where a shard is made; free some or set TMPDIR to another "
+                    "disk. The same command continues"
+                ) from error
+            raise

@@ -5,17 +5,80 @@ The numbers are those of the fault bars in docs/faults.md.
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import shutil
+import signal
+import stat
 import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from actionlib import lease, storage
 from actionlib.dataset import Dataset
 from actionlib.transcode import ffmpeg_program
-from tests.pipelines.job_process import Job, kept
+from pipelines import local_s3
+from tests.faulty_proxy import Fault, FaultyProxy
+from tests.pipelines.job_process import ROOT, Job, kept
+from tests.pipelines.test_prepare import small_job
 
 pytestmark = pytest.mark.faults
+
+MOMENTS = int(os.environ.get("ACTIONLIB_TEST_MOMENTS", "20"))  # at which something is killed
+
+
+@pytest.fixture(scope="module")
+def clean(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Files of one undisturbed run, with their hashes."""
+    out = tmp_path_factory.mktemp("clean") / "out"
+    small_job(source, out).finish(900)
+    return data_of(out)
+
+
+def data_of(folder: Path) -> dict[str, str]:
+    """Files of a dataset, without what says who worked there and what killed writers left."""
+    return {name: digest for name, digest in kept(folder).items() if "_lease.json" not in name}
+
+
+def records(output: Path) -> dict[str, int]:
+    """Shards that are done, and when they were."""
+    return {path.name: path.stat().st_mtime_ns for path in (output / "_shards").glob("part-*")}
+
+
+# Preprocesses in a process of its own, so that each test has a Ray as it needs it.
+_PRELUDE = """
+import os, random, signal, sys, threading, time
+from pathlib import Path
+import ray
+from actionlib import labels, transcode
+from pipelines import cluster, prepare
+source, output = sys.argv[1], sys.argv[2]
+def run(output, **changes):
+    base = dict(source=source + "/videos", output=output, name="small", shard_videos=4, workers=2)
+    prepare.prepare(prepare.PrepareConfig(**{**base, **changes}), lambda listing: labels.ucf101(Path(source, "lists")))
+def records(output):
+    return len(list(Path(output, "_shards").glob("part-*")))
+"""
+
+
+def run_script(code: str, source: Path, output: Path, timeout_s: float = 900, **environment: str) -> str:
+    """What the script said; it must end well."""
+    done = subprocess.run(
+        [sys.executable, "-c", _PRELUDE + code, str(source), str(output)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def generated_kinetics(folder: Path, count: int) -> None:
@@ -64,3 +127,315 @@ def test_a_killed_kinetics_job_of_1000_videos_ends_in_the_same_hashes(tmp_path: 
     data = Dataset.open(str(out))
     data.verify()
     assert data.counts("train")["stored"] + data.counts("val")["stored"] == 1000
+
+
+# --- kills ------------------------------------------------------------------------------------------------
+
+_KILL_WORKERS = """
+def a_worker():
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes() and b"shard_stage" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+        except OSError:
+            pass
+def kill(folder):
+    time.sleep(chance.uniform(0, 3))
+    while records(folder) < 7:
+        pid = a_worker()
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            print("killed", flush=True)
+            return
+        time.sleep(0.01)
+mark = b"ACTIONLIB_TEST_MARK=" + os.environ["ACTIONLIB_TEST_MARK"].encode()
+chance = random.Random(11)
+for trial in range(int(os.environ["MOMENTS"])):
+    thread = threading.Thread(target=kill, args=(f"{output}/{trial}",))
+    thread.start()
+    run(f"{output}/{trial}")
+    thread.join()
+"""
+
+
+def test_workers_killed_at_many_moments_change_nothing(
+    source: Path, clean: dict[str, str], tmp_path: Path
+) -> None:
+    """F1."""
+    variables = {"ACTIONLIB_TEST_MARK": f"workers-{tmp_path.name}", "MOMENTS": str(MOMENTS)}
+    said = run_script(_KILL_WORKERS, source, tmp_path, 3600, **variables)
+    different = [trial for trial in range(MOMENTS) if data_of(tmp_path / str(trial)) != clean]
+    print(
+        f"F1: {MOMENTS - len(different)} of {MOMENTS} runs as undisturbed, {said.count('killed')} kills, seed 11"
+    )
+    assert not different and said.count("killed") >= MOMENTS // 2  # a run may be over before its moment
+
+
+_LOSE_A_NODE = """
+from ray.cluster_utils import Cluster
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 10**8})
+other = nodes.add_node(num_cpus=1, object_store_memory=10**8)
+ray.init(address=nodes.address, log_to_driver=False)
+def lose():
+    while records(output) < 2:
+        time.sleep(0.01)
+    nodes.remove_node(other, allow_graceful=False)
+    print("node lost after", records(output), "shards", flush=True)
+thread = threading.Thread(target=lose)
+thread.start()
+run(output)
+thread.join()
+ray.shutdown()
+nodes.shutdown()
+"""
+
+
+def test_a_lost_node_changes_nothing(source: Path, clean: dict[str, str], tmp_path: Path) -> None:
+    """F2."""
+    said = run_script(_LOSE_A_NODE, source, tmp_path / "out")
+    assert "node lost after" in said
+    assert data_of(tmp_path / "out") == clean
+
+
+def test_drivers_killed_at_many_moments_change_nothing(
+    source: Path, clean: dict[str, str], tmp_path: Path
+) -> None:
+    """F3: what was done before a kill stays as it is, and a finished dataset is that of an undisturbed run."""
+    chance, kills, finished = random.Random(5), 0, 0
+    while kills < MOMENTS:
+        out = tmp_path / str(finished)
+        before, more = records(out), chance.randint(0, 4)
+        job = small_job(source, out)
+        while job.process.poll() is None and len(records(out)) < len(before) + more:
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.5))
+        if job.process.poll() is None:
+            kills += 1
+            job.kill()
+        assert before.items() <= records(out).items()
+        if (out / "_dataset.json").exists():
+            assert data_of(out) == clean
+            finished += 1
+    small_job(source, out).finish(900)
+    assert data_of(out) == clean
+    print(f"F3: {kills} kills, {finished} datasets finished meanwhile, seed 5")
+
+
+# --- two runs at once -------------------------------------------------------------------------------------
+
+_RACER = """
+import json, sys, time
+from pathlib import Path
+from actionlib import lease, storage
+from actionlib.errors import ActionlibError
+root, name, offset_s = sys.argv[1], sys.argv[2], float(sys.argv[3])
+right = time.time
+time.time = lambda: right() + offset_s
+print("ready", flush=True)
+for line in sys.stdin:
+    place, started = f"{root}/{line.strip()}", time.monotonic()
+    try:
+        with lease.hold(place) as held:
+            time.sleep(0.3)
+            held.publish("target", name.encode(), f"kept-{name}", None)
+            said = "won"
+    except ActionlibError as error:
+        said = f"{type(error).__name__}: {error}"
+    print(json.dumps([said, time.monotonic() - started]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_of_two_that_race_one_wins_and_the_other_says_who(bucket: str, tmp_path: Path, kind: str) -> None:
+    """F21 and F23: the clock of one of them is an hour ahead."""
+    root = str(tmp_path) if kind == "local" else bucket
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _RACER, root, name, offset_s],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name, offset_s in (("a", "0"), ("b", "3600"))
+    ]
+    slowest = 0.0
+    wins = {"a": 0, "b": 0}
+    try:
+        for racer in racers:
+            assert racer.stdout is not None and racer.stdout.readline() == "ready\n"
+        for number in range(20):
+            for racer in racers:
+                assert racer.stdin is not None
+                racer.stdin.write(f"race-{number}\n")
+                racer.stdin.flush()
+            answers = [json.loads(racer.stdout.readline()) for racer in racers if racer.stdout is not None]
+            (winner,) = [i for i, (said, _) in enumerate(answers) if said == "won"]
+            said, took_s = answers[1 - winner]
+            assert said.startswith("AlreadyRunningError") and f"process {racers[winner].pid}" in said
+            assert storage.read(f"{root}/race-{number}/target") == b"ab"[winner : winner + 1]
+            slowest = max(slowest, took_s)
+            wins["ab"[winner]] += 1
+    finally:
+        for racer in racers:
+            racer.kill()
+            racer.communicate()
+    print(f"F21 {kind}: 20 of 20 races had one winner ({wins}), the loser ended within {slowest:.2f} s")
+    assert slowest < 10
+
+
+def test_a_second_job_ends_and_a_stopped_one_cannot_publish(
+    source: Path, clean: dict[str, str], tmp_path: Path
+) -> None:
+    """F21 and F22 with the job itself."""
+    out = tmp_path / "out"
+    first = small_job(source, out)
+    first.wait_for_records(1, 600)
+    os.kill(first.process.pid, signal.SIGSTOP)
+    second = small_job(source, out)
+    said, _ = second.process.communicate(timeout=300)
+    assert second.process.returncode == 3 and f"process {first.process.pid}" in said
+    while storage.age_s(str(out / lease.LEASE)) < lease.TTL_S + 1:
+        time.sleep(0.5)
+    small_job(source, out).finish(900)
+    assert data_of(out) == clean
+    os.kill(first.process.pid, signal.SIGCONT)
+    said, _ = first.process.communicate(timeout=300)
+    assert first.process.returncode == 1 and "has taken over" in said
+    first.wait_for_the_end()
+    assert data_of(out) == clean
+
+
+# --- network ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def proxy(s3_server: local_s3.Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    made = FaultyProxy(s3_server.endpoint, seed=7)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", made.endpoint)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [Fault("503", share=0.05)],
+        [Fault("503", share=0.1), Fault("500", share=0.1)],
+        [Fault("503", 10)],
+        [Fault("stall", 3, key="part-", stall_s=60)],
+        [Fault("reset", share=0.05), Fault("lost", share=0.05)],
+        [
+            Fault("flip", share=0.1, method="GET", key="raw/"),
+            Fault("cut", share=0.1, method="GET", key="raw/"),
+        ],
+        [Fault("flip", share=0.2, method="PUT")],
+    ],
+    ids=["5%", "20%", "burst", "stall", "reset", "damaged downloads", "damaged uploads"],
+)
+def test_a_job_on_a_bad_network_makes_the_same_dataset(
+    source: Path, clean: dict[str, str], bucket: str, proxy: FaultyProxy, tmp_path: Path, faults: list[Fault]
+) -> None:
+    """F6, F7 and F9: sources come from and shards go to S3 through the proxy."""
+    for name, _ in storage.listing(str(source / "videos")).items():
+        storage.upload(source / "videos" / name, f"{bucket}/raw/{name}")
+    proxy.faults = faults
+    flags = ["--source", f"{bucket}/raw", "--annotations", source / "lists", "--output", f"{bucket}/set"]
+    started = time.monotonic()
+    Job(
+        "preprocess_ucf101", tmp_path, *flags, "--name", "small", "--shard-videos", "4", "--workers", "2"
+    ).finish(900)
+    took_s, seen, proxy.faults = time.monotonic() - started, dict(proxy.seen), []
+    Dataset.open(f"{bucket}/set").verify()
+    ours = json.loads(storage.read(f"{bucket}/set/_dataset.json"))
+    assert ours["videos"]["stored"] == 24
+    hashes = {shard["sha256"] for shard in ours["shards"]}
+    shards = {name: digest for name, digest in clean.items() if name.startswith("rgb/")}
+    print(f"{seen} in {took_s:.0f} s")
+    assert len(hashes) == len(shards) and sum(seen.values()) > seen["requests"]
+
+
+# --- this machine -----------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_ends_the_job_and_names_it(source: Path, clean: dict[str, str], tmp_path: Path) -> None:
+    """F10: TMPDIR is a file system with room for half a shard."""
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
+        pytest.skip("mounting needs a privilege that this machine does not give (unshare -m)")
+    scratch, out = tmp_path / "scratch", tmp_path / "out"
+    scratch.mkdir()
+    job = ["jobs/preprocess_ucf101.py", "--source", source / "videos", "--annotations", source / "lists"]
+    flags = ["--output", out, "--name", "small", "--shard-videos", "24", "--workers", "1"]
+    inside = f'mount -t tmpfs -o size=400k tmpfs {scratch} && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", inside, "sh", sys.executable, *map(str, [*job, *flags])],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(scratch), "RAY_TMPDIR": "/tmp"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "o space left on" in done.stderr and str(scratch) in done.stderr
+    assert not list(out.glob("rgb/part-*")) and not (out / "_dataset.json").exists()
+    Job("preprocess_ucf101", out, *job[1:], *flags).finish(900)
+    Dataset.open(str(out)).verify()
+    assert Dataset.open(str(out)).document["videos"]["stored"] == 24
+
+
+def test_a_small_object_store_is_enough(source: Path, clean: dict[str, str], tmp_path: Path) -> None:
+    """F11: no video passes through it."""
+    code = "ray.init(address='local', num_cpus=2, object_store_memory=80 * 2**20, log_to_driver=False)\nrun(output)"
+    run_script(code, source, tmp_path / "out")
+    assert data_of(tmp_path / "out") == clean
+
+
+def test_workers_without_memory_end_the_job_with_the_cause(source: Path, tmp_path: Path) -> None:
+    """F11: Ray ends every worker, since the machine uses more than its threshold."""
+    code = "run(output)"
+    done = subprocess.run(
+        [sys.executable, "-c", _PRELUDE + code, str(source), str(tmp_path / "out")],
+        cwd=ROOT,
+        env={**os.environ, "RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 1 and "memory" in done.stdout, done.stdout
+    assert not (tmp_path / "out" / "_dataset.json").exists()
+
+
+# Stands before the real ffmpeg: sources with these names make it do what broken decoders do.
+_BAD_DECODER = """#!/bin/sh
+case "$*" in
+  *crash*) kill -SEGV $$ ;;
+  *abort*) kill -ABRT $$ ;;
+  *hang*) exec sleep 1000000 ;;
+  *bomb*) exec {python} -c 'bytearray(10**11)' ;;
+esac
+exec {ffmpeg} "$@"
+"""
+
+
+def test_bad_decoders_cost_their_video_only(source: Path, tmp_path: Path) -> None:
+    """F13, end to end."""
+    root = tmp_path / "source"
+    shutil.copytree(source, root)
+    for kind in ("crash", "abort", "hang", "bomb"):
+        shutil.copy(root / "videos/a/v00.avi", root / "videos/a" / f"{kind}.avi")
+    with (root / "lists/trainlist01.txt").open("a") as file:
+        file.writelines(f"a/{kind}.avi 1\n" for kind in ("crash", "abort", "hang", "bomb"))
+    program = tmp_path / "ffmpeg"
+    program.write_text(_BAD_DECODER.format(python=sys.executable, ffmpeg=ffmpeg_program()))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    code = "from dataclasses import replace\nlimits = transcode.Limits\ntranscode.Limits = lambda: replace(limits(), wall_s=8)\nrun(output, max_rejected=0.5)"
+    run_script(code, root, tmp_path / "out", FFMPEG_BINARY=str(program))
+    data = Dataset.open(str(tmp_path / "out"))
+    rows = {row["id"]: row for row in map(data.row, range(len(data)))}
+    assert data.document["videos"] == {"nominal": 31, "stored": 24, "rejected": 5, "missing": 2}
+    reasons = {kind: rows[f"a/{kind}.avi"]["reason"] for kind in ("crash", "abort", "hang", "bomb")}
+    print(reasons)
+    assert "SIGSEGV" in reasons["crash"] and "SIGABRT" in reasons["abort"]
+    assert "did not finish within 8 s" in reasons["hang"] and reasons["bomb"]
+    data.verify()

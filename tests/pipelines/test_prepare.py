@@ -25,7 +25,6 @@ from actionlib import labels, lease, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
 from actionlib.samples import Annotations, VideoRow
-from actionlib.transcode import ffmpeg_program
 from pipelines import cluster, local_s3, manifest, plan, prepare
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
@@ -34,45 +33,6 @@ from tests.pipelines.job_process import Job, tree
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 10
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """UCF101 layout: 24 short videos of 3 classes, one text file that is no video, and two listed files that are not there."""
-    root = tmp_path_factory.mktemp("source")
-    train, test = [], []
-    for number in range(24):
-        name = f"{'abc'[number % 3]}/v{number:02d}.avi"
-        path = root / "videos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture = f"testsrc2=size={64 + 2 * number}x48:rate=10:duration=1,hue=h={15 * number}"
-        subprocess.run(
-            [
-                ffmpeg_program(),
-                "-v",
-                "error",
-                "-f",
-                "lavfi",
-                "-i",
-                picture,
-                "-c:v",
-                "mpeg4",
-                "-threads",
-                "1",
-                str(path),
-            ],
-            check=True,
-        )
-        (train if number % 4 else test).append(name)
-    (root / "videos" / "a" / "text.avi").write_text("no video\n" * 99)
-    train += ["a/text.avi", "b/gone1.avi"]
-    test += ["c/gone2.avi"]
-    lists = root / "lists"
-    lists.mkdir()
-    (lists / "classInd.txt").write_text("1 a\n2 b\n3 c\n")
-    (lists / "trainlist01.txt").write_text("".join(f"{name} {'abc'.index(name[0]) + 1}\n" for name in train))
-    (lists / "testlist01.txt").write_text("".join(f"{name}\n" for name in test))
-    return root
 
 
 def config(root: Path, output: Path | str, **changes: Any) -> PrepareConfig:
