@@ -57,11 +57,11 @@ def test_a_hash_is_what_its_definition_says() -> None:
 def test_size_does_not_matter_and_content_does() -> None:
     one, other = (fingerprints.frame_hashes(picture(*size))[0][0] for size in ((256, 340), (97, 131)))
     assert distance(one, other) <= 8
-    different = [fingerprints.frame_hashes(picture(256, 340, seed))[0][0] for seed in range(1, 20)]
+    different = [fingerprints.frame_hashes(picture(97, 131, seed))[0][0] for seed in range(1, 20)]
     assert min(distance(one, another) for another in different) > fingerprints.THRESHOLD_BITS
     assert distance(one, ~one) == 256
-    cropped = fingerprints.frame_hashes(picture(200, 200)[:, :, 20:180, 20:180])[0][0]
-    whole, middle = (fingerprints.frame_hashes(picture(200, 200), crop)[0][0] for crop in (1.0, 0.8))
+    cropped = fingerprints.frame_hashes(picture(120, 120)[:, :, 12:108, 12:108])[0][0]
+    whole, middle = (fingerprints.frame_hashes(picture(120, 120), crop)[0][0] for crop in (1.0, 0.8))
     assert distance(cropped, middle) <= 2 < distance(cropped, whole)
 
 
