@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a stored video costs, by encoder setting: bytes, encoding, quality, and decoding of the clips that training reads.
 
-    python benchmarks/stored_video.py                    # real videos of ../shared/data, about two minutes on idle cores
+    python benchmarks/stored_video.py                    # real videos of ../shared/data, some two minutes on idle cores
     python benchmarks/stored_video.py --videos DIR --clips 12
 
 Every row is made by the command line of `actionlib.transcode` with some encoder options replaced; the row marked `*` is
@@ -39,9 +39,9 @@ class Config:
 
     videos: Path = Path(__file__).parents[2] / "shared" / "data" / "ucf101" / "UCF-101"
     """Folder of real videos; the first ones of at least 72 frames are taken, spread over its folders."""
-    clips: int = 8
+    clips: int = 6
     """How many videos."""
-    reads: int = 24
+    reads: int = 5
     """Random clips read of each video and form."""
 
 
