@@ -153,7 +153,8 @@ def lines(
     ]
     if trials and left:
         text += _cost(scale_up(trials, left, left_bytes), trials, min(cores, len(pending)))
-    disk = (plan.settings["shard_mib"] << 20) + plan.settings["limits"]["output_bytes"] + spool_bytes
+    form = (plan.settings["shard_mib"] << 20) + plan.settings["limits"]["output_bytes"]
+    disk = form * (1 + len(plan.others)) + spool_bytes
     text.append(
         f"        {cores} cores, one task each; a task reserves {size_text(memory_bytes)} of memory and takes up to "
         f"{size_text(disk)} of disk in {tempfile.gettempdir()}"

@@ -333,7 +333,7 @@ def run_shards(
         warnings.simplefilter("ignore", RayDeprecationWarning)
         results = shards.map(
             stage,
-            compute=ray.data.TaskPoolStrategy(size=workers),
+            compute=ray.data.TaskPoolStrategy(size=workers and min(workers, len(pending))),
             num_cpus=_TASK_CPUS,
             memory=_TASK_MEMORY_BYTES,
             max_retries=_TASK_RETRIES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import threading
@@ -234,6 +235,26 @@ def test_a_chunked_body_is_taken_whole_only(site: Site, tmp_path: Path) -> None:
 
     site.trouble = chunked
     assert get(site, tmp_path) == VIDEO and len(site.requests) == 2
+
+
+def test_a_certificate_that_nobody_trusts_ends_the_job_at_once(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl program to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *name]
+    subprocess.run([*made, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    source = f"https://localhost:{site.server_port}/set"
+    with pytest.raises(LocationError, match="certificate is not trusted"):
+        fetch.fetch(source, "v.mp4", tmp_path / "1", BUDGET)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert fetch.fetch(source, "v.mp4", tmp_path / "2", BUDGET).read_bytes() == VIDEO
 
 
 def test_only_addresses_without_secrets_are_sources() -> None:
