@@ -107,7 +107,7 @@ def generated_kinetics(folder: Path, count: int) -> None:
 
 def kinetics_job(folder: Path, output: Path) -> Job:
     flags = ["--source", folder / "videos", "--annotations", folder / "list.csv", "--output", output]
-    return Job("preprocess_k400", output, *flags, "--shard-videos", "20", "--workers", "2")
+    return Job("preprocess_k400", output, *flags, "--own-classes", "--shard-videos", "20", "--workers", "2")
 
 
 def test_a_killed_kinetics_job_of_1000_videos_ends_in_the_same_hashes(tmp_path: Path) -> None:
@@ -343,7 +343,16 @@ def test_a_job_on_a_bad_network_makes_the_same_dataset(
     flags = ["--source", f"{bucket}/raw", "--annotations", source / "lists", "--output", f"{bucket}/set"]
     started = time.monotonic()
     Job(
-        "preprocess_ucf101", tmp_path, *flags, "--name", "small", "--shard-videos", "4", "--workers", "2"
+        "preprocess_ucf101",
+        tmp_path,
+        *flags,
+        "--name",
+        "small",
+        "--own-classes",
+        "--shard-videos",
+        "4",
+        "--workers",
+        "2",
     ).finish(900)
     took_s, seen, proxy.faults = time.monotonic() - started, dict(proxy.seen), []
     Dataset.open(f"{bucket}/set").verify()
@@ -365,7 +374,7 @@ def test_a_full_disk_ends_the_job_and_names_it(source: Path, clean: dict[str, st
     scratch, out = tmp_path / "scratch", tmp_path / "out"
     scratch.mkdir()
     job = ["jobs/preprocess_ucf101.py", "--source", source / "videos", "--annotations", source / "lists"]
-    flags = ["--output", out, "--name", "small", "--shard-videos", "24", "--workers", "1"]
+    flags = ["--output", out, "--name", "small", "--own-classes", "--shard-videos", "24", "--workers", "1"]
     inside = f'mount -t tmpfs -o size=400k tmpfs {scratch} && exec "$@"'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", inside, "sh", sys.executable, *map(str, [*job, *flags])],

@@ -463,7 +463,7 @@ def test_killed_while_doing_rejected_videos_again(
 
 def small_job(source: Path, output: Path) -> Job:
     flags = ["--source", source / "videos", "--annotations", source / "lists", "--output", output]
-    more = ("--name", "small", "--shard-videos", "4", "--workers", "2")
+    more = ("--name", "small", "--own-classes", "--shard-videos", "4", "--workers", "2")
     return Job("preprocess_ucf101", output, *flags, *more)
 
 
