@@ -144,6 +144,16 @@ class Dataset:
         return Mirrored(tuple((a, b) for a, b in stored["pairs"]), tuple(stored["never"]))
 
     @property
+    def modality(self) -> str:
+        """`rgb`, or `flow` for a dataset that jobs/extract_flow.py made of one."""
+        return "flow" if "flow" in self.document else "rgb"
+
+    @property
+    def videos_version(self) -> str:
+        """The version of the videos: the dataset's own, or that of the one its flow was made of."""
+        return str(self.document["flow"]["of_version"]) if "flow" in self.document else self.version
+
+    @property
     def resize(self) -> str:
         return str(self.document["resize"])
 
@@ -185,6 +195,16 @@ class Dataset:
         chosen = np.unique(members.astype(np.int64))
         result: npt.NDArray[np.int64] = chosen[stored[chosen]]
         return result
+
+    def stored(self) -> npt.NDArray[np.int64]:
+        """Manifest rows of all stored videos, ascending, int64 (n,)."""
+        is_stored = pc.equal(self._table.column("status"), pa.scalar("stored"))
+        return np.flatnonzero(is_stored.to_numpy(zero_copy_only=False))
+
+    def frames(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many frames, or pairs of flow, these stored manifest rows have, int64 (n,)."""
+        column = self._table.column("frames").take(np.asarray(indices, np.int64))
+        return column.to_numpy().astype(np.int64)
 
     def labels(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The label of each manifest row, int64 (n,).

@@ -24,7 +24,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from actionlib.errors import ActionlibError, DecodeError, InputError
-from actionlib.samples import EncodedVideo
+from actionlib.samples import FLOW_ENCODINGS, EncodedVideo
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3)
 
@@ -37,7 +37,8 @@ def decode(video: EncodedVideo, indices: Sequence[int]) -> torch.Tensor:
         indices: frame indices in [0, video.frames), in any order, repeats allowed; at least one.
 
     Returns:
-        uint8 RGB (T, 3, H, W) in [0, 255], a channels-last view of (T, H, W, 3) memory.
+        uint8 RGB (T, 3, H, W) in [0, 255], a channels-last view of (T, H, W, 3) memory; of stored flow its levels
+        (T, 2, H, W), x and y, see `actionlib.flow.quantise`.
 
     Raises:
         DecodeError: stage `verify`, when an index is out of range or the video is not what its record says.
@@ -53,7 +54,7 @@ def decode(video: EncodedVideo, indices: Sequence[int]) -> torch.Tensor:
     # Sorted and unique: decord gives wrong pixels for repeated indices now and then (decord#195).
     unique, places = np.unique(wanted, return_inverse=True)
     frames_THWC = _reader(video.encoding)(video, unique.tolist())
-    expected = (len(unique), video.height, video.width, 3)
+    expected = (len(unique), video.height, video.width, 2 if video.is_flow else 3)
     if frames_THWC.shape != expected or frames_THWC.dtype != np.uint8:
         raise DecodeError("verify", f"decoded to {frames_THWC.shape}, the record says {expected}")
     if len(unique) != len(wanted) or (unique != wanted).any():
@@ -62,10 +63,15 @@ def decode(video: EncodedVideo, indices: Sequence[int]) -> torch.Tensor:
 
 
 def _reader(encoding: str) -> Callable[[EncodedVideo, list[int]], Frames]:
+    if encoding in FLOW_ENCODINGS:
+        return _read_flow
     if encoding == "jpeg":
         return _read_jpeg
     if encoding != "h264":
-        raise DecodeError("verify", f"unknown encoding {encoding!r}; this version reads h264 and jpeg")
+        raise DecodeError(
+            "verify",
+            f"unknown encoding {encoding!r}; this version reads h264, jpeg and {' and '.join(FLOW_ENCODINGS)}",
+        )
     return _read_decord if backend() == "decord" else _read_pyav
 
 
@@ -158,3 +164,12 @@ def _read_jpeg(video: EncodedVideo, indices: list[int]) -> Frames:
         except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
             raise DecodeError("verify", f"frame {index}: {error}") from error
     return frames_THWC
+
+
+def _read_flow(video: EncodedVideo, indices: list[int]) -> Frames:
+    offsets = video.offsets
+    if offsets is None or len(offsets) != 2 * video.frames + 1 or offsets[-1] != len(video.data):
+        raise DecodeError("verify", f"the offsets of stored flow do not fit its {video.frames} pairs")
+    from actionlib.flow.quantise import decode_planes  # not at the top: its package brings a compiler
+
+    return decode_planes(video.data, offsets, indices).transpose(0, 2, 3, 1)

@@ -42,19 +42,32 @@ def prediction_sheet(
 def frame_strip(video: EncodedVideo, height_px: int, count: int = _FRAMES) -> Image.Image:
     """Frames from the middle of `count` equal parts of a video side by side, in time order; fewer of a shorter one.
 
-    Each is at most twice as wide as high, so that a strip has a bounded size.
+    Flow is shown by the colour wheel, see `actionlib.flow.wheel`: hue is the direction, white no motion, and the
+    fastest 5 % of what is shown have full colour. Each is at most twice as wide as high, so that a strip has a bounded size.
 
     Raises:
         DecodeError: the video is not what its record says.
     """
     centres = sorted({(2 * i + 1) * video.frames // (2 * count) for i in range(count)})
-    frames_THWC = decode(video, centres).permute(0, 2, 3, 1).contiguous().numpy()
+    frames_THWC = _colours(video, decode(video, centres).numpy()).transpose(0, 2, 3, 1)
     width = max(1, min(2 * height_px, round(video.width * height_px / video.height)))
     step = width + _GAP_PX
     strip = Image.new("RGB", (len(centres) * step - _GAP_PX, height_px), "white")
     for number, frame in enumerate(frames_THWC):
-        strip.paste(Image.fromarray(frame).resize((width, height_px)), (number * step, 0))
+        picture = Image.fromarray(np.ascontiguousarray(frame)).resize((width, height_px))
+        strip.paste(picture, (number * step, 0))
     return strip
+
+
+def _colours(video: EncodedVideo, frames_TCHW: np.ndarray) -> np.ndarray:
+    """uint8 RGB `(T, 3, H, W)` of decoded frames or levels of flow."""
+    if not video.is_flow:
+        return frames_TCHW
+    from actionlib.flow.wheel import flow_picture  # not at the top: its package brings a compiler
+
+    flow = frames_TCHW.astype(np.float32) - np.float32(127.5)  # in levels: the bound only scales it
+    longest = np.quantile(np.hypot(flow[:, 0], flow[:, 1]), 0.95)
+    return flow_picture(flow, max(float(longest), 1.0))
 
 
 def _strip(dataset: Dataset, video: int, scores: np.ndarray, label: int) -> Image.Image:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 KINDS = ("trimmed", "untrimmed", "image")
 
 
+# Flow planes as pictures of a kind, x and y of each pair in turn; frames are pairs then.
+FLOW_ENCODINGS = ("flow_jpeg", "flow_png")
+
+
 @dataclass(frozen=True, slots=True)
 class VideoRow:
     """One annotated video, as an annotation file names it, before anything was looked at.
@@ -89,12 +93,12 @@ class EncodedVideo:
     """A stored video: the unit that shards hold and decoders read.
 
     Attributes:
-        data: an MP4 file (`h264`) or concatenated JPEG files (`jpeg`).
-        encoding: `h264` or `jpeg`.
-        frames: number of frames, counted by decoding, never from a header.
+        data: an MP4 file (`h264`) or concatenated JPEG files (`jpeg`); of flow the planes, see `actionlib.flow.quantise`.
+        encoding: `h264`, `jpeg` or one of `FLOW_ENCODINGS`.
+        frames: number of frames, counted by decoding, never from a header; of flow the number of pairs.
         height, width: pixels, both even.
         fps: average frame rate.
-        offsets: `jpeg` only: `frames + 1` byte positions, the last being `len(data)`.
+        offsets: `frames + 1` byte positions of `jpeg`, `2 * frames + 1` of flow, the last being `len(data)`.
     """
 
     data: bytes
@@ -104,3 +108,7 @@ class EncodedVideo:
     width: int
     fps: Fraction
     offsets: tuple[int, ...] | None = None
+
+    @property
+    def is_flow(self) -> bool:
+        return self.encoding in FLOW_ENCODINGS

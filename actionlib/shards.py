@@ -1,8 +1,8 @@
 """The shard format: a Parquet file with one encoded video a row and one row a row group.
 
 Columns: `id` string, `labels` list<int32>, `frames` int32, `fps_num`, `fps_den` int64, `height`, `width` int32,
-`video` large_binary (an MP4 file, or concatenated JPEG files) and, for `jpeg`, `offsets` list<int64> with
-`frames + 1` byte positions in `video`. Nothing is compressed and no statistics are kept, because the bytes are
+`video` large_binary (an MP4 file, or concatenated pictures) and, but for `h264`, `offsets` list<int64> with the
+byte positions of the pictures in `video` and its end: `frames + 1` of them, or `2 * frames + 1` of flow. Nothing is compressed and no statistics are kept, because the bytes are
 compressed video already; with one row a row group one video is one range read. `large_binary` because 32-bit
 offsets overflow at 2 GiB (ray#48042). The same rows always give the same bytes.
 
@@ -42,7 +42,7 @@ class Shard:
 
 
 def schema(encoding: str) -> pa.Schema:
-    """The columns of a shard with encoding `h264` or `jpeg`."""
+    """The columns of a shard with encoding `h264`, `jpeg` or one of flow."""
     fields = [
         ("id", pa.string()),
         ("labels", pa.list_(pa.int32())),
@@ -53,7 +53,7 @@ def schema(encoding: str) -> pa.Schema:
         ("width", pa.int32()),
         ("video", pa.large_binary()),
     ]
-    if encoding == "jpeg":
+    if encoding != "h264":
         fields.append(("offsets", pa.list_(pa.int64())))
     return pa.schema(fields)
 
@@ -111,7 +111,7 @@ class ShardWriter:
 
 
 def video_sha256(data: bytes, offsets: Sequence[int] | None) -> str:
-    """Hash of one stored video: its bytes, then for `jpeg` the offsets as little-endian int64."""
+    """Hash of one stored video: its bytes, then but for `h264` the offsets as little-endian int64."""
     digest = hashlib.sha256(data)
     if offsets is not None:
         digest.update(np.asarray(offsets, "<i8").tobytes())

@@ -34,7 +34,7 @@ def augment(frames_TCHW: torch.Tensor, recipe: Recipe, rng: np.random.Generator)
     """One random crop, the same for all frames, resized to the training size and perhaps mirrored.
 
     Args:
-        frames_TCHW: uint8; fastest as a channels-last view.
+        frames_TCHW: uint8 RGB or, with two channels, levels of flow; fastest as a channels-last view.
 
     Returns:
         uint8 `(C, T, train_crop_px, train_crop_px)`, contiguous, and whether it is mirrored.
@@ -50,7 +50,8 @@ def augment(frames_TCHW: torch.Tensor, recipe: Recipe, rng: np.random.Generator)
         box = random_box(height, width, recipe, rng)
     flip = rng.random() < recipe.flip_prob
     planes = _planes(_resize(_cut(frames_TCHW, box), recipe.train_crop_px, recipe.train_crop_px))
-    return torch.from_numpy(np.ascontiguousarray(planes[..., ::-1] if flip else planes)), bool(flip)
+    result = _mirrored(planes) if flip else np.ascontiguousarray(planes)
+    return torch.from_numpy(result), bool(flip)
 
 
 def views(frames_TCHW: torch.Tensor, protocol: Protocol) -> torch.Tensor:
@@ -78,7 +79,7 @@ def views(frames_TCHW: torch.Tensor, protocol: Protocol) -> torch.Tensor:
     for number, (top, left) in enumerate(corners):
         out[number] = _planes(_cut(frames, (top, left, size, size)))
     if protocol.crops == 10:
-        out[5:] = out[:5, ..., ::-1]
+        out[5:] = _mirrored(out[:5])
     return torch.from_numpy(out)
 
 
@@ -225,6 +226,18 @@ def _resize(frames_TCHW: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return nn.functional.interpolate(
         frames_TCHW, size=(height, width), mode="bilinear", antialias=True, align_corners=False
     )
+
+
+def _mirrored(x_CTHW: np.ndarray) -> np.ndarray:
+    """uint8 `(..., C, T, H, W)` with left and right exchanged, contiguous.
+
+    Two channels are flow, whose x changes its sign: level v stands for `(2 v / 255 - 1) * bound`, 255 - v for its
+    negative, exactly.
+    """
+    mirrored = np.ascontiguousarray(x_CTHW[..., ::-1])
+    if x_CTHW.shape[-4] == 2:
+        np.subtract(255, mirrored[..., 0, :, :, :], out=mirrored[..., 0, :, :, :])
+    return mirrored
 
 
 def _planes(frames_TCHW: torch.Tensor) -> np.ndarray:

@@ -380,5 +380,6 @@ ZOO: dict[str, Entry] = {
     "fast_rcnn_nl_i3d_r50_32x2_ava": Entry("fast_rcnn", partial(fast_rcnn, depth=50, non_local=replace(NL5_R50, affinity="softmax", pool=True)), mmaction.FAST_RCNN_AVA, "ava", "kinetics400", "", Published(map_05=21.2), Source("mmaction", "Spatial Temporal Action Detection", 1, "e2495b48")),
     # our own
     "r3d_tiny_8x4": Entry("r3d", partial(r3d_tiny, planes=(16, 24, 40, 64)), own.TINY_8X4, "figures", "none", "short256", Published(), Source("actionlib", "own", 1)),
+    "r3d_tiny_flow_8x4": Entry("r3d", partial(r3d_tiny, planes=(16, 24, 40, 64)), own.TINY_FLOW_8X4, "figures", "none", "short256", Published(), Source("actionlib", "own", 2), "flow"),
 }
 # fmt: on

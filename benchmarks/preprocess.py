@@ -44,6 +44,7 @@ from actionlib.dataset import Dataset
 from actionlib.probe import shared_prober
 from pipelines import cluster, manifest, prepare, shard_progress, shard_task
 from pipelines.plan import Plan
+from pipelines.run_shards import run_shards
 
 SIZE, FPS, SECONDS = "854x480", 30, 10
 
@@ -145,7 +146,7 @@ def ours(config: Config, source: Path, output: Path) -> Run:
         shard_progress.shown("benchmark", planned.present) as progress,
     ):
         stage = functools.partial(timed_stage, planned=planned, monitor=progress.monitor, stamps=stamps)
-        list(prepare.run_shards(stage, list(range(planned.shards)), config.workers))
+        list(run_shards(stage, range(planned.shards), config.workers, 1, 512 << 20))
         manifest.publish(planned, [], 0.0, held)
         ended = time.time()
     tasks = [json.loads(path.read_text()) for path in stamps.iterdir()]

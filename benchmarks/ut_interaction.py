@@ -2,6 +2,7 @@
 """UT-Interaction set 1 by leave-one-sequence-out: the accuracy of the small model on 60 real videos.
 
     python benchmarks/ut_interaction.py --source ut-interaction --work /tmp/ut
+    python benchmarks/ut_interaction.py --source ut-interaction --work /tmp/ut --modalities rgb flow   # and fused
 
 Ten trainings through the pipelines of the jobs, each tested on the sequence it did not see; every video is tested
 once. Chance is 1 in 6. The recipe is fixed below and the same for all folds; nothing was chosen on a test sequence but
@@ -13,17 +14,21 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import tyro
 
 from actionlib import labels, storage
+from actionlib.flow.methods import Method
 from actionlib.samples import Annotations
-from pipelines.evaluate import EvaluateConfig, evaluate
+from pipelines.evaluate import EvaluateConfig, Evaluation, evaluate
+from pipelines.extract_flow import ExtractFlowConfig, extract_flow
+from pipelines.fuse import FuseConfig, fuse
 from pipelines.prepare import Listing, PrepareConfig, prepare
 from pipelines.train import train
 from pipelines.train_plan import TrainConfig
 
-MODEL = "r3d_tiny_8x4"
+MODELS = {"rgb": "r3d_tiny_8x4", "flow": "r3d_tiny_flow_8x4"}
 RECIPE = (
     "recipe.sampling.kind=uniform",  # the action fills the clip, whatever its length
     "recipe.sampling.frames=8",
@@ -46,7 +51,11 @@ class Config:
     workers: int = 2
     """Training workers, one CPU core each."""
     pretrained: str | None = None
-    """Weights to start every fold from, such as those of `make demo` (default: from scratch)."""
+    """Weights to start every fold of RGB from, such as those of `make demo` (default: from scratch)."""
+    modalities: tuple[Literal["rgb", "flow"], ...] = ("rgb",)
+    """What to train on; with several the scores of each fold are fused, all counting alike."""
+    method: Method = "tvl1"
+    """How flow is computed."""
 
 
 def main(config: Config) -> None:
@@ -59,35 +68,66 @@ def main(config: Config) -> None:
         ),
         functools.partial(annotations, source),
     )
-    right = tested = nominal = 0
+    places = {"rgb": data}
+    if "flow" in config.modalities:
+        places["flow"] = storage.join(work, f"flow-{config.method}")
+        extract_flow(ExtractFlowConfig(data=data, output=places["flow"], method=config.method))
+    totals = {name: Total() for name in (*config.modalities, "fused")}
     for fold in range(1, 11):
-        run = train(
-            TrainConfig(
-                model=MODEL,
-                data=data,
-                checkpoints=storage.join(work, "checkpoints"),
-                run=f"fold{fold:02d}",
-                pretrained=config.pretrained,
-                split=f"train{fold}",
-                val_split=f"test{fold}",
-                workers=config.workers,
-                epochs=config.epochs,
-                val_epochs=config.epochs,
-                log_steps=100,
-                set=RECIPE,
+        outputs = []
+        for modality in config.modalities:
+            result = one_fold(config, modality, places[modality], storage.join(work, modality), fold)
+            totals[modality].add(result.metrics)
+            outputs.append(result.output)
+        if len(outputs) > 1:
+            output = storage.join(work, "fused", config.method, f"fold{fold:02d}")
+            totals["fused"].add(fuse(FuseConfig(evaluations=tuple(outputs), output=output)).metrics)
+        print(f"sequence {fold}: " + "  ".join(f"{n} {t}" for n, t in totals.items() if t.tested), flush=True)
+    for name, total in totals.items():
+        if total.tested:
+            print(
+                f"leave one sequence out, {name}: top-1 {total.right / total.tested:.3f} on {total.tested} of "
+                f"{total.nominal} videos; chance 0.167"
             )
+
+
+@dataclass
+class Total:
+    """Videos over the folds so far."""
+
+    right: int = 0
+    tested: int = 0
+    nominal: int = 0
+
+    def add(self, metrics: dict[str, Any]) -> None:
+        self.right += sum(counts["right"] for counts in metrics["per_class"].values())
+        self.tested += metrics["evaluated"]
+        self.nominal += metrics["nominal"]
+
+    def __str__(self) -> str:
+        return f"{self.right} of {self.tested} right"
+
+
+def one_fold(config: Config, modality: str, data: str, work: str, fold: int) -> Evaluation:
+    run = train(
+        TrainConfig(
+            model=MODELS[modality],
+            data=data,
+            checkpoints=storage.join(work, "checkpoints"),
+            run=f"fold{fold:02d}",
+            pretrained=config.pretrained if modality == "rgb" else None,
+            split=f"train{fold}",
+            val_split=f"test{fold}",
+            workers=config.workers,
+            epochs=config.epochs,
+            val_epochs=config.epochs,
+            log_steps=100,
+            set=RECIPE,
         )
-        # The last checkpoint, not the best one: the test sequence must not choose.
-        latest = storage.join(run.run_uri, run.latest["checkpoint"])
-        result = evaluate(EvaluateConfig(weights=latest, data=data, split=f"test{fold}", protocol="1x1"))
-        correct = sum(counts["right"] for counts in result.metrics["per_class"].values())
-        right, tested = right + correct, tested + result.metrics["evaluated"]
-        nominal += result.metrics["nominal"]
-        print(
-            f"sequence {fold}: {correct} of {result.metrics['evaluated']} right; so far {right} of {tested}",
-            flush=True,
-        )
-    print(f"leave one sequence out: top-1 {right / tested:.3f} on {tested} of {nominal} videos; chance 0.167")
+    )
+    # The last checkpoint, not the best one: the test sequence must not choose.
+    latest = storage.join(run.run_uri, run.latest["checkpoint"])
+    return evaluate(EvaluateConfig(weights=latest, data=data, split=f"test{fold}", protocol="1x1"))
 
 
 def annotations(source: Path, _: Listing) -> Annotations:

@@ -29,7 +29,7 @@ from actionlib.zoo import create_model, load_exactly, model_info
 from pipelines import cluster
 from pipelines import scores as stored
 from pipelines.progress import Ticker
-from pipelines.train_plan import VALIDATION_SPLITS, check_takes_rgb_videos
+from pipelines.train_plan import VALIDATION_SPLITS, check_can_feed
 
 # Groups of a task at most: several, so that starting one costs little; few, so that the last ones end together.
 _MOST_GROUPS = 16
@@ -84,6 +84,7 @@ class Plan:
     sha256: str
     data: str
     dataset_version: str
+    videos_version: str
     split: str
     recipe: Recipe
     protocol: Protocol
@@ -104,10 +105,10 @@ def check(config: EvaluateConfig) -> Plan:
         raise InputError(f"--weights {config.weights} does not say its model; give --model")
     if weights.trainer.get("model") not in (None, model):
         raise InputError(f"--model {model}: {weights.uri} is a {weights.trainer['model']}")
-    check_takes_rgb_videos(model_info(model))
     trained_with = weights.trainer.get("recipe")
     recipe = override(from_dict(trained_with) if trained_with else model_info(model).recipe, config.set)
     dataset = Dataset.open(storage.check_uri(config.data, "--data"))
+    check_can_feed(dataset, model_info(model))
     if config.split is not None and config.split not in dataset.splits:
         raise InputError(f"--split {config.split}: {dataset.uri} has {', '.join(dataset.splits)}")
     split = config.split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
@@ -134,6 +135,7 @@ def check(config: EvaluateConfig) -> Plan:
         sha256=weights.sha256,
         data=dataset.uri,
         dataset_version=dataset.version,
+        videos_version=dataset.videos_version,
         split=split,
         recipe=recipe,
         protocol=protocol,
@@ -254,6 +256,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "weights_sha256": plan.sha256,
         "data": plan.data,
         "dataset_version": plan.dataset_version,
+        "videos_version": plan.videos_version,
         "split": plan.split,
         "protocol": dataclasses.asdict(plan.protocol),
         "sampling": dataclasses.asdict(plan.recipe.sampling),

@@ -95,6 +95,7 @@ def fuse(config: FuseConfig, show: Callable[[str], None] = print) -> Fusion:
         "fitted_on": [part.uri for part in fitted_on],
         "data": first.metrics["data"],
         "dataset_version": first.metrics["dataset_version"],
+        "videos_version": first.metrics["videos_version"],
         "split": first.metrics["split"],
         **stored.accuracy(fused, first.labels, classes, nominal),
     }
@@ -160,7 +161,7 @@ def _read(uris: Sequence[str], flag: str) -> list[Scores]:
     parts = [stored.read(uri, flag) for uri in uris]
     first = parts[0]
     for part in parts[1:]:
-        for key in ("dataset_version", "split"):
+        for key in ("videos_version", "split"):
             if part.metrics.get(key) != first.metrics.get(key):
                 raise InputError(
                     f"{flag}: {first.uri} is of {key} {first.metrics.get(key)} and {part.uri} of "

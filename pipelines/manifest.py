@@ -75,20 +75,21 @@ def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Leas
         check_share(plan, outcome.rejections, max_rejected, gone)
         if not outcome.all["stored"]:
             raise ActionlibError(f"{plan.output}: no video was stored; nothing is published")
-        digest = storage.sha256_file(local)
-        entry: dict[str, Any] = {
-            "path": f"manifest-{digest[:16]}.parquet",
-            "rows": plan.rows,
-            "bytes": local.stat().st_size,
-            "sha256": digest,
-        }
         if sum(outcome.all.values()) != plan.rows or gone < 0:
             raise ShardError(
                 f"{plan.output}: {plan.rows} videos were planned, {dict(outcome.all)} came out; defect"
             )
         _check_shards_are_there(plan, outcome.shards)
-        storage.upload(local, storage.join(plan.output, entry["path"]))
+        entry = upload_manifest(local, plan.output, plan.rows)
     publish_document(_document(plan, outcome, entry), plan.output, held)
+
+
+def upload_manifest(local: Path, root: str, rows: int) -> dict[str, Any]:
+    """Store a manifest under a name of its content; returns its entry in `_dataset.json`."""
+    digest = storage.sha256_file(local)
+    path = f"manifest-{digest[:16]}.parquet"
+    storage.upload(local, storage.join(root, path))
+    return {"path": path, "rows": rows, "bytes": local.stat().st_size, "sha256": digest}
 
 
 def publish_document(document: dict[str, Any], root: str, held: Lease) -> None:
@@ -215,10 +216,10 @@ def read_record(plan: Plan, shard: int, planned: list[VideoRow]) -> dict[str, An
 
 
 def _shard_of(record: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{**record["shard"], **_statistics(record["rows"])}] if record["shard"] else []
+    return [{**record["shard"], **statistics(record["rows"])}] if record["shard"] else []
 
 
-def _statistics(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def statistics(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """What a reader wants to know of a shard before opening it: how much of its stored videos, how many others."""
     stored = [row for row in rows if row["status"] == "stored"]
     seconds = sum(row["frames"] * row["fps_den"] / row["fps_num"] for row in stored)
@@ -252,13 +253,20 @@ def _document(plan: Plan, outcome: Outcome, manifest: dict[str, Any]) -> dict[st
         "fps": plan.settings.get("fps"),  # None: each video has its source's
         "classes": plan.classes,
         "mirrored": asdict(mirrored(plan.classes)),
-        "videos": _counts(outcome.all),
-        "splits": {split: _counts(counter) for split, counter in sorted(outcome.splits.items())},
-        "rejections": [[count, reason] for reason, count in sorted(outcome.rejections.items())],
+        **counts_of(outcome),
         "adjusted": plan.adjusted,
         "tables": plan.tables,
         "manifest": manifest,
         "shards": outcome.shards,
+    }
+
+
+def counts_of(outcome: Outcome) -> dict[str, Any]:
+    """What `_dataset.json` counts: videos in all and of each split by status, and rejections by reason."""
+    return {
+        "videos": _counts(outcome.all),
+        "splits": {split: _counts(counter) for split, counter in sorted(outcome.splits.items())},
+        "rejections": [[count, reason] for reason, count in sorted(outcome.rejections.items())],
     }
 
 

@@ -12,27 +12,24 @@ import functools
 import json
 import shlex
 import tempfile
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
 import ray
-import ray.data
 import ray.exceptions
-from ray.util.annotations import RayDeprecationWarning
 
 from actionlib import dataset, fetch, lease, storage, transcode
-from actionlib.errors import ActionlibError, InputError
+from actionlib.errors import InputError
 from actionlib.lease import Lease
 from actionlib.samples import Annotations
 from actionlib.transcode import Form
 from pipelines import cluster, estimate, forms, manifest, plan, retry, shard_progress, shard_task
 from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
+from pipelines.run_shards import cause_of, run_shards
 from pipelines.shard_task import Counts, make_shard
 
 Listing = Callable[[], Mapping[str, int]]
@@ -40,8 +37,6 @@ Listing = Callable[[], Mapping[str, int]]
 # Of a task. Memory is reserved, so that Ray starts no more tasks than a node has memory for; a 20 s 1080p source took
 # 290 MB, worker and its child processes together.
 _TASK_CPUS, _TASK_MEMORY_BYTES = 1, 512 << 20
-# Ray Data's own default is for ever, which turns a video that kills its worker into a hang.
-_TASK_RETRIES = 3
 _REASONS = 10  # lines of the table
 
 
@@ -82,6 +77,9 @@ class PrepareConfig:
     """CPU cores to use (default: all of the machine or cluster)."""
     spool_mib: int = shard_task.SPOOL_BYTES >> 20
     """Most disk in MiB that sources fetched from S3 or the web may take for each core; it holds the largest one."""
+    flow: bool = False
+    """Then make optical flow of what is stored, in a dataset at flow below it, with the settings of
+    jobs/extract_flow.py."""
     plan_only: bool = False
     """Print what the run would do and cost, from a few videos done for a trial, and stop; --output stays as it is."""
 
@@ -153,6 +151,10 @@ def prepare(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -
         assert found is not None
         print(summary(part.output, *found, throughput))
         versions.append(found[1])
+        if config.flow:
+            from pipelines.extract_flow import ExtractFlowConfig, extract_flow  # brings a compiler
+
+            extract_flow(ExtractFlowConfig(data=part.output, workers=config.workers))
     return versions[0]
 
 
@@ -283,7 +285,7 @@ def make_shards(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> 
             stage = functools.partial(
                 shard_stage, planned=planned, monitor=progress.monitor, spool_bytes=config.spool_mib << 20
             )
-            for made in run_shards(stage, pending, config.workers):
+            for made in run_shards(stage, pending, config.workers, _TASK_CPUS, _TASK_MEMORY_BYTES):
                 for each in held:
                     each.check()
                 counts.include(made)
@@ -309,41 +311,12 @@ def show_plan(planned: Plan, config: PrepareConfig, pending: list[int], sample: 
         try:
             trials = estimate.take(planned, size, spool_bytes, num_cpus=_TASK_CPUS, memory=_TASK_MEMORY_BYTES)
         except ray.exceptions.RayError as error:
-            raise _cause(error) from error
+            raise cause_of(error) from error
         if sample is None:
             estimate.keep(planned, trials)
     cores = config.workers or cluster.cores()
     disk = spool_bytes if fetch.is_remote(planned.settings["source"]) else 0
     print("\n".join(estimate.lines(planned, pending, trials, cores, _TASK_MEMORY_BYTES, disk)), flush=True)
-
-
-def run_shards(
-    stage: Callable[[dict[str, Any]], dict[str, Any]], pending: list[int], workers: int | None
-) -> Iterator[Counts]:
-    """Run `stage` once for each pending shard, in any order; yields what each came to."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # ours counts videos
-    context.raise_original_map_exception = True
-    context.execution_no_progress_timeout_s = (
-        -1
-    )  # a shard says nothing before its end; each video has a limit
-    shards = ray.data.from_items(pending, override_num_blocks=len(pending))
-    with warnings.catch_warnings():
-        # `max_retries` as a remote argument goes with Ray 2.64; until then there is no other way to bound it.
-        warnings.simplefilter("ignore", RayDeprecationWarning)
-        results = shards.map(
-            stage,
-            compute=ray.data.TaskPoolStrategy(size=workers and min(workers, len(pending))),
-            num_cpus=_TASK_CPUS,
-            memory=_TASK_MEMORY_BYTES,
-            max_retries=_TASK_RETRIES,
-        )
-    try:
-        for result in results.iter_rows():
-            counts = json.loads(result["counts"])
-            yield Counts(**{**counts, "rejections": Counter(counts["rejections"])})
-    except ray.exceptions.RayError as error:
-        raise _cause(error) from error
 
 
 def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any, spool_bytes: int) -> dict[str, Any]:
@@ -353,23 +326,6 @@ def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any, spool_bytes: i
     counts = make_shard(planned, shard, report, spool_bytes)
     report(counts, last=True)
     return {"shard": shard, "counts": json.dumps(vars(counts))}
-
-
-def _cause(error: ray.exceptions.RayError) -> Exception:
-    """What a task raised, without Ray's frames around it; a defect stays as Ray tells it, with its traceback."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, ActionlibError):
-        return cause
-    if isinstance(cause, OSError):
-        return ActionlibError(
-            f"a shard could not be made: {cause}; the same command continues once that is mended"
-        )
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return error
-    return ActionlibError(
-        f"a shard could not be made, its worker died {_TASK_RETRIES + 1} times: {error}. If memory ran out, give fewer "
-        "--workers; the same command continues"
-    )
 
 
 def summary(output: str, document: dict[str, Any], version: str, throughput: str) -> str:

@@ -97,7 +97,7 @@ def make_shard(
     rows = plan.shard_rows(shard)
     ids = [row.id for row in rows]
     counts = Counts()
-    with _scratch_folder() as folder, _targets(plan, folder, shard, ids) as targets:
+    with scratch_folder() as folder, _targets(plan, folder, shard, ids) as targets:
         for results in _outcomes(plan, rows, targets, folder, spool_bytes):
             counts.add(results)
             report(counts)
@@ -105,7 +105,7 @@ def make_shard(
             target.upload()
     # Only now: the record of one form says that all of them are stored.
     for target in targets:
-        _write_record(target.plan, shard, target.finished, target.rows)
+        write_record(target.plan.record(shard), target.finished, target.rows)
     return counts
 
 
@@ -114,7 +114,7 @@ def try_video(plan: Plan, row: VideoRow, spool_bytes: int) -> list[dict[str, Any
 
     Raises as `make_shard` does.
     """
-    with _scratch_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
+    with scratch_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
         return next(_outcomes(plan, [row], targets, folder, spool_bytes))
 
 
@@ -236,10 +236,10 @@ def _transcode(plan: Plan, row: VideoRow, source: Path, folder: Path) -> list[Tr
         )
 
 
-def _write_record(plan: Plan, shard: int, finished: Shard | None, results: list[dict[str, Any]]) -> None:
+def write_record(uri: str, finished: Shard | None, results: list[dict[str, Any]]) -> None:
+    """Write the record that makes a shard done. Raises ShardError where one with other content is there."""
     record = {"shard": asdict(finished) if finished else None, "rows": results}
     data = json.dumps(record, ensure_ascii=False).encode()
-    uri = plan.record(shard)
     # A task that Ray took for dead may have finished after all; its record and ours are then the same.
     if not storage.create(uri, data) and storage.read(uri) != data:
         raise ShardError(
@@ -249,7 +249,7 @@ def _write_record(plan: Plan, shard: int, finished: Shard | None, results: list[
 
 
 @contextmanager
-def _scratch_folder() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """A folder on the local disk, named for this process so that what a killed one left can be removed."""
     root = Path(tempfile.gettempdir())
     for old in root.glob(f"{_SCRATCH}*"):

@@ -132,7 +132,6 @@ def check(config: TrainConfig) -> Plan:
             keeps no versions.
     """
     info = model_info(config.model)
-    check_takes_rgb_videos(info)
     recipe = override(info.recipe, config.set)
     if config.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=config.epochs)
@@ -150,6 +149,7 @@ def check(config: TrainConfig) -> Plan:
     storage.check_versioned(root, "--checkpoints")
     storage.check_writable(root, "--checkpoints")
     dataset = Dataset.open(storage.check_uri(config.data, "--data"))
+    check_can_feed(dataset, info)
     split = _choose_split(dataset, config.split, "--split", ("train", "train1"))
     val_split = config.val_split or next((s for s in VALIDATION_SPLITS if s in dataset.splits), None)
     if val_split is not None and not len(
@@ -200,16 +200,25 @@ def training_videos(
     return np.concatenate(found), tuple(parts)
 
 
-def check_takes_rgb_videos(info: ModelInfo) -> None:
-    """Raises InputError for an entry that stored RGB videos cannot feed, or whose answer is not one class a video."""
-    if info.modality != "rgb":
-        raise InputError(
-            f"--model {info.name} takes {info.modality}, and stored data sets hold RGB videos only"
-        )
+def check_can_feed(dataset: Dataset, info: ModelInfo) -> None:
+    """Raises InputError for an entry whose input is not what the dataset stores, or that does not score whole videos."""
     if info.family in _NOT_OF_VIDEOS:
         raise InputError(
             f"--model {info.name} works on {_NOT_OF_VIDEOS[info.family]}, which stored data sets do not hold; it can be "
             "used in Python only"
+        )
+    if info.modality == "two_stream":
+        raise InputError(
+            f"--model {info.name} takes RGB and flow; train and evaluate its streams, each on its own data, and join their "
+            "scores with jobs/fuse.py"
+        )
+    if info.modality != dataset.modality:
+        other = (
+            "make flow of it with jobs/extract_flow.py" if info.modality == "flow" else "give the RGB dataset"
+        )
+        raise InputError(
+            f"--model {info.name} takes {info.modality} and {dataset.uri} holds {dataset.modality}: {other}, or choose "
+            "another model"
         )
 
 

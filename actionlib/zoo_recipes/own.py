@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from actionlib.recipes import Protocol, Recipe, Sampling
+from dataclasses import replace
+
+from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
 
 # For rendered figures of 64 pixels and more. No flip: classes that differ only in direction would swap.
 TINY_8X4 = Recipe(
@@ -20,3 +22,5 @@ TINY_8X4 = Recipe(
     protocol=Protocol(clips=2, crops=1, short_side_px=72, crop_px=64),
     source="this project",
 )
+# Levels of flow around 128, which is no motion; most of it is within a few pixels of the bound of 20.
+TINY_FLOW_8X4 = replace(TINY_8X4, statistics=Statistics(mean=(128.0, 128.0), std=(32.0, 32.0)))

@@ -29,7 +29,8 @@ def put(
     metrics = {
         "weights_sha256": folder.name.split("-")[0],
         "data": "d",
-        "dataset_version": "1",
+        "dataset_version": folder.name,  # flow of a dataset is another dataset
+        "videos_version": "1",
         "split": "test",
         "protocol": {"clips": 1, "crops": 1, "average": average},
         **stored.accuracy(scores, labels, ("a", "b"), nominal=5),
@@ -127,7 +128,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     for name, changes, message in (
         ("split", {"split": "val"}, "of split"),
-        ("version", {"dataset_version": "2"}, "of dataset_version"),
+        ("version", {"videos_version": "2"}, "of videos_version"),
         ("classes", {"per_class": {"a": {}, "c": {}}}, "other classes"),
     ):
         other = put(tmp_path / name, FLOW, **changes)

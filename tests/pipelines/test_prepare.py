@@ -28,6 +28,7 @@ from actionlib.samples import Annotations, VideoRow
 from pipelines import cluster, local_s3, manifest, plan, prepare
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
+from pipelines.run_shards import run_shards
 from pipelines.shard_task import make_shard
 from tests.pipelines.job_process import Job, tree
 
@@ -331,7 +332,7 @@ def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path,
 
 def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) -> None:
     with pytest.raises(ActionlibError, match="a shard could not be made"):
-        list(prepare.run_shards(_die, [0], 1))
+        list(run_shards(_die, [0], 1, 1, 64 << 20))
 
 
 def _die(row: dict[str, Any]) -> dict[str, Any]:
