@@ -32,6 +32,7 @@ from jobs import (
 from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
 from pipelines.evaluate import EvaluateConfig
+from pipelines.extract_flow import ExtractFlowConfig
 from pipelines.fuse import FuseConfig
 from pipelines.garbage import GcConfig
 from pipelines.inspect_dataset import InspectConfig
@@ -228,6 +229,7 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
     [
         TrainConfig,
         EvaluateConfig,
+        ExtractFlowConfig,
         FuseConfig,
         InspectConfig,
         GcConfig,

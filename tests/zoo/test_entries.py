@@ -118,6 +118,7 @@ PARAMETERS = {
     "fast_rcnn_*": 34_748_305,
     "x3d_m_*": 3_794_322,
     "r3d_tiny_8x4": 296_216,
+    "r3d_tiny_flow_8x4": 295_432,
 }
 
 # (frames, height, width) of two clips, for networks that do not take the common small ones
