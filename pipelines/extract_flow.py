@@ -65,7 +65,7 @@ class ExtractFlowConfig:
     flow_encoding: Literal["jpeg", "png"] = "jpeg"
     """jpeg: planes as grey JPEG files. png: without loss beyond the 8 bits, two to three times larger."""
     quality: int = 95
-    """Of JPEG planes, 1 to 95."""
+    """Quality of JPEG planes, 1 to 95."""
     shard_pairs: int = 4096
     """Pairs of frames in a shard, about a quarter of an hour of one core; longer videos are cut into parts."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -283,3 +283,23 @@ def test_normalise_by_hand() -> None:
         Statistics((128.0,), (1.0,), inverted=(1,))
     with pytest.raises(RecipeError, match="2 channels cannot normalise 3"):
         transforms.normalise(x, Statistics((0.0, 0.0), (1.0, 1.0)))
+
+
+def test_a_mirrored_clip_of_flow_moves_the_other_way() -> None:
+    """Level v stands for (2 v / 255 - 1) * bound, so its negative is 255 - v; y keeps its sign."""
+    levels = torch.randint(0, 256, (3, 2, 70, 90), dtype=torch.uint8, generator=torch.manual_seed(0))
+    recipe = dataclasses.replace(
+        Recipe(), train_crop="centre", train_crop_px=64, train_short_side_px=(64, 64)
+    )
+    plain, _ = transforms.augment(
+        levels, dataclasses.replace(recipe, flip_prob=0.0), np.random.default_rng(0)
+    )
+    mirrored, was = transforms.augment(
+        levels, dataclasses.replace(recipe, flip_prob=1.0), np.random.default_rng(0)
+    )
+    assert was
+    torch.testing.assert_close(mirrored[0], 255 - plain[0].flip(-1))
+    torch.testing.assert_close(mirrored[1], plain[1].flip(-1))
+    crops = transforms.views(levels, Protocol(crops=10, short_side_px=70, crop_px=64))
+    torch.testing.assert_close(crops[5:, 0], 255 - crops[:5, 0].flip(-1))
+    torch.testing.assert_close(crops[5:, 1], crops[:5, 1].flip(-1))
