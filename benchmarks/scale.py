@@ -66,7 +66,7 @@ def stub_stage(row: dict[str, Any], planned: Plan, monitor: Any, spool_bytes: in
     stored.parent.mkdir(exist_ok=True)
     with stored.open("wb") as file:
         file.truncate(finished.bytes)
-    shard_task._write_record(planned, shard, finished, results)
+    shard_task.write_record(planned.record(shard), finished, results)
     monitor.put.remote(shard, counts)
     return {"shard": shard, "counts": json.dumps(vars(counts))}
 
