@@ -256,6 +256,7 @@ def test_parameters_are_the_originals() -> None:
     checked |= {name for name in ZOO if fixtures.network_of(ZOO[name]) in networks}
     assert set(ZOO) - checked == {name for name, entry in ZOO.items() if entry.fused_from} | {
         "r3d_tiny_8x4",
+        "r3d_tiny_flow_8x4",
         "i3d_inceptionv1_64x1_k600_deepmind",  # its fixture has no scales of batch norms
         "ssn_inceptionv3_thumos14_yjxiong",  # its fixture has other classes
         "tsm_bninception_8f_k400",  # its fixture has other classes
