@@ -19,7 +19,7 @@ from actionlib.errors import InputError
 from actionlib.flow.tvl1_scale import pitch_of, scratch_size, solve_scale
 from actionlib.flow.tvl1_warp import pad, resize
 
-_RUN = 8  # pairs that one thread does in a row; a frame between two runs is prepared twice
+_RUN = 8  # most pairs that one thread does in a row; a frame between two runs is prepared twice
 LEAST_SIDE_PX = 16  # no scale of the pyramid is smaller; OpenCV's limit
 
 Frames = npt.NDArray[np.uint8] | npt.NDArray[np.floating]
@@ -94,7 +94,8 @@ def tvl1(frames: Frames, parameters: TVL1 = OPENCV, *, threads: int | None = Non
     count, height, width = frames.shape
     flow = np.empty((count - 1, 2, height, width), np.float32)
     threads = threads or _cores()
-    runs = [(begin, min(begin + _RUN, count - 1)) for begin in range(0, count - 1, _RUN)]
+    length = max(1, min(_RUN, -(-(count - 1) // threads)))
+    runs = [(begin, min(begin + length, count - 1)) for begin in range(0, count - 1, length)]
     if threads == 1 or len(runs) < 2:
         for begin, end in runs:
             _solve_run(frames[begin : end + 1], parameters, flow[begin:end])
