@@ -43,6 +43,7 @@ _OF_VIDEOS_ONLY = ("encoder", "tables", "previous")  # in the document of the vi
 _READERS = 16  # records at a time
 _ROWS = 4096  # manifest rows at a time
 _TRIALS, _TRIAL_PAIRS = 8, 8
+_LEAST_SHARDS, _FEWEST_PAIRS = 32, 64  # a small set is cut finer, so that a few dozen cores have work
 # Of one task: a video, its flow in chunks, and the flow of all of it as stored; AVA's 15 minutes take the most.
 _TASK_MEMORY_BYTES = 1 << 30
 
@@ -67,7 +68,8 @@ class ExtractFlowConfig:
     quality: int = 95
     """Quality of JPEG planes, 1 to 95."""
     shard_pairs: int = 4096
-    """Pairs of frames in a shard, about a quarter of an hour of one core; longer videos are cut into parts."""
+    """Pairs of frames in a shard, about half an hour of one core; longer videos are cut into parts. Small sets get
+    smaller ones."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where flow is computed; auto takes GPUs if the cluster has any and the method runs on them."""
     tasks_per_gpu: int = 4
@@ -136,14 +138,15 @@ def make_plan(config: ExtractFlowConfig) -> FlowPlan:
     if not len(stored):
         raise InputError(f"--data {data.uri}: none of its videos is stored")
     pairs = np.maximum(data.frames(stored) - 1, 1)
+    size = min(config.shard_pairs, max(_FEWEST_PAIRS, int(pairs.sum()) // _LEAST_SHARDS))
     # A shard is where its videos begin when all are laid end to end.
-    shards = (np.cumsum(pairs) - pairs) // config.shard_pairs
+    shards = (np.cumsum(pairs) - pairs) // size
     begins = np.flatnonzero(np.diff(shards, prepend=-1))
     parts = [
-        (int(row), begin, min(begin + config.shard_pairs, int(count)))
+        (int(row), begin, min(begin + size, int(count)))
         for row, count in zip(stored, pairs, strict=True)
-        if count > 2 * config.shard_pairs
-        for begin in range(0, int(count), config.shard_pairs)
+        if count > 2 * size
+        for begin in range(0, int(count), size)
     ]
     return FlowPlan(
         output=output,
