@@ -118,6 +118,7 @@ def extract_flow(config: ExtractFlowConfig) -> str | None:
         with lease.hold(plan.output) as held:
             _check_plan(plan, config)
             throughput = _make(plan, config, held)
+            _remove_parts(plan)
             _publish(plan, config, held)
     made = Dataset.open(plan.output)
     print(_summary(made, throughput))
@@ -215,6 +216,13 @@ def _make(plan: FlowPlan, config: ExtractFlowConfig, held: Lease) -> str:
             held.check()
             counts.include(made)
         return progress.throughput(counts).replace("frames/s", "pairs/s")
+
+
+def _remove_parts(plan: FlowPlan) -> None:
+    """A task that was killed after its record and before it removed its parts left them; all shards are made now."""
+    folder = storage.join(plan.output, "_parts")
+    for name in storage.listing(folder):
+        storage.delete(storage.join(folder, name))
 
 
 def part_stage(row: dict[str, Any], plan: FlowPlan, device: str) -> dict[str, Any]:

@@ -129,6 +129,19 @@ def test_what_was_broken_off_is_continued_to_the_same_bytes(
     assert tree(str(tmp_path / "flow")) == tree(flow.uri)
 
 
+def test_parts_that_a_killed_task_left_are_removed(videos: Dataset, flow: Dataset, tmp_path: Path) -> None:
+    config = config_of(videos, tmp_path / "flow")
+    plan = extract_flow.make_plan(config)
+    for part in range(len(plan.parts)):
+        make_part(plan, part, "cpu")
+    for shard in range(plan.shards):
+        make_flow_shard(plan, shard, "cpu")
+    make_part(plan, 0, "cpu")  # as if it had not been removed
+    assert storage.exists(plan.part(*plan.parts[0][:2]))
+    extract_flow.extract_flow(config)
+    assert tree(str(tmp_path / "flow")) == tree(flow.uri)
+
+
 def test_the_cost_is_told_without_touching_anything(videos: Dataset, tmp_path: Path, capsys: Any) -> None:
     assert extract_flow.extract_flow(config_of(videos, tmp_path / "flow", plan_only=True)) is None
     printed = capsys.readouterr().out
