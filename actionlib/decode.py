@@ -16,20 +16,29 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from actionlib.errors import ActionlibError, DecodeError, InputError
 from actionlib.samples import FLOW_ENCODINGS, EncodedVideo
 
+if TYPE_CHECKING:
+    import torch
+
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3)
 
 
 def decode(video: EncodedVideo, indices: Sequence[int]) -> torch.Tensor:
+    """Frames as a tensor that shares the memory of what `decode_array` returns; the same arguments and errors."""
+    import torch  # here: stages that store, hash and draw videos do without its 200 MB and its seconds of import
+
+    return torch.from_numpy(decode_array(video, indices))
+
+
+def decode_array(video: EncodedVideo, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
     """Read frames in the order asked for.
 
     Args:
@@ -59,7 +68,7 @@ def decode(video: EncodedVideo, indices: Sequence[int]) -> torch.Tensor:
         raise DecodeError("verify", f"decoded to {frames_THWC.shape}, the record says {expected}")
     if len(unique) != len(wanted) or (unique != wanted).any():
         frames_THWC = frames_THWC[places]
-    return torch.from_numpy(frames_THWC).permute(0, 3, 1, 2)
+    return frames_THWC.transpose(0, 3, 1, 2)
 
 
 def _reader(encoding: str) -> Callable[[EncodedVideo, list[int]], Frames]:

@@ -27,7 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from actionlib.annotation_tables import schema
-from actionlib.decode import decode
+from actionlib.decode import decode_array
 from actionlib.samples import EncodedVideo
 
 Hashes = npt.NDArray[np.uint64]  # (N, 4)
@@ -55,7 +55,7 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 def of_reference(video: EncodedVideo) -> Hashes:
     """Hashes of a stored video that others are compared with, of every frame and crop that says something."""
     indices = sampled(video, _REFERENCE_FPS, least=1)
-    frames = decode(video, indices).numpy()
+    frames = decode_array(video, indices)
     found = [frame_hashes(frames, crop) for crop in _CROPS]
     return np.concatenate([hashes[says] for hashes, says in found])
 
@@ -63,7 +63,7 @@ def of_reference(video: EncodedVideo) -> Hashes:
 def of_candidate(video: EncodedVideo) -> Hashes:
     """Hashes of a stored video that is to be compared, of the frames that say something."""
     indices = sampled(video, _CANDIDATE_FPS, _LEAST_CANDIDATE_FRAMES)
-    hashes, says = frame_hashes(decode(video, indices).numpy())
+    hashes, says = frame_hashes(decode_array(video, indices))
     return hashes[says]
 
 

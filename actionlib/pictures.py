@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from actionlib.dataset import Dataset
-from actionlib.decode import decode
+from actionlib.decode import decode_array
 from actionlib.samples import EncodedVideo
 
 _TILE_PX = 150  # height of a frame
@@ -49,7 +49,7 @@ def frame_strip(video: EncodedVideo, height_px: int, count: int = _FRAMES) -> Im
         DecodeError: the video is not what its record says.
     """
     centres = sorted({(2 * i + 1) * video.frames // (2 * count) for i in range(count)})
-    frames_THWC = _colours(video, decode(video, centres).numpy()).transpose(0, 2, 3, 1)
+    frames_THWC = _colours(video, decode_array(video, centres)).transpose(0, 2, 3, 1)
     width = max(1, min(2 * height_px, round(video.width * height_px / video.height)))
     step = width + _GAP_PX
     strip = Image.new("RGB", (len(centres) * step - _GAP_PX, height_px), "white")

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from actionlib import shards, storage
-from actionlib.decode import decode
+from actionlib.decode import decode_array
 from actionlib.errors import DecodeError, ShardError
 from actionlib.samples import EncodedVideo
 
@@ -121,7 +121,7 @@ def _wrong(file: pq.ParquetFile, encoding: str, row: Mapping[str, Any], to_decod
     step = max(1, _DECODED_BYTES // (video.height * video.width * 3))
     try:
         for begin in range(0, video.frames, step):
-            decode(video, range(begin, min(begin + step, video.frames)))
+            decode_array(video, range(begin, min(begin + step, video.frames)))
     except DecodeError as error:
         return f"it does not decode to what the manifest says: {error.reason}"
     return ""

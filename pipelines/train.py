@@ -52,6 +52,8 @@ def train(config: TrainConfig, show: Callable[[str], None] = print) -> TrainResu
     # Ray's own list of checkpoints is not what resumes us (see the module docstring): start it empty.
     storage.delete(storage.join(plan.run_uri, "checkpoint_manager_snapshot.json"))
     loaders = _loaders(plan.config, use_gpu)
+    # A report waits for the controller's next look at the workers: at Ray's 2 s a checkpoint would cost up to 2 s.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
     # Ray Train's own limit of a minute is too short for nodes that have to be started and images to be pulled.
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1800")
     with progress.relay(show) as say:

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from actionlib.dataset import Dataset
 from actionlib.samples import Annotations, VideoRow
 from actionlib.transcode import ffmpeg_program
-from pipelines import local_s3
+from pipelines import cluster, local_s3
 from pipelines.prepare import PrepareConfig, prepare
 
 # Ray reads this at import: no usage report leaves a test machine.
@@ -33,6 +34,14 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local_s3.Ser
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def local_ray(s3_server: local_s3.Server) -> Iterator[None]:
+    """Ray in this process, with two CPUs. The S3 server comes first, so that the workers have its address."""
+    cluster.connect(2)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture
@@ -57,11 +66,8 @@ PER_CLASS = 6  # 4 to train on, 2 to test on
 
 
 @pytest.fixture(scope="session")
-def small_dataset(tmp_path_factory: pytest.TempPathFactory, s3_server: local_s3.Server) -> Dataset:
-    """24 videos of 4 test patterns, 20 frames each, different in size and phase; 4 more that are missing.
-
-    The S3 server comes first: Ray's workers have the environment of the moment when Ray was started.
-    """
+def small_dataset(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Dataset:
+    """24 videos of 4 test patterns, 20 frames each, different in size and phase; 4 more that are missing."""
     folder = tmp_path_factory.mktemp("small")
     rows = []
     for label, pattern in enumerate(PATTERNS):

@@ -8,25 +8,26 @@ zeros and ones is right for all numbers, the 0-1 principle). No branch depends o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numba import njit
 from numba.extending import overload
-from torch import Tensor
 
 from actionlib.flow.tvl1_iterate import FAST, PAD
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def lo(a: Tensor, b: Tensor) -> Tensor:
     """The smaller of two; numbers in compiled code, tensors elsewhere."""
-    return torch.minimum(a, b)
+    return a.minimum(b)
 
 
 def hi(a: Tensor, b: Tensor) -> Tensor:
     """The larger of two."""
-    return torch.maximum(a, b)
+    return a.maximum(b)
 
 
 @overload(lo, jit_options={"fastmath": FAST})

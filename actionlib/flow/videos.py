@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from actionlib.decode import decode
+from actionlib.decode import decode_array
 from actionlib.errors import DecodeError, InputError
 from actionlib.flow.methods import Method, flow
 from actionlib.flow.quantise import FlowFormat, encode_planes, quantise
 from actionlib.flow.tvl1 import FAST, OPENCV, TVL1
-from actionlib.flow.tvl1_torch import tvl1_torch
 from actionlib.samples import EncodedVideo
 
 Estimate = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]  # (T, H, W) -> (T - 1, 2, H, W)
@@ -46,6 +44,11 @@ def estimator(method: Method, device: str) -> Estimate:
         return lambda frames: flow(frames, method, threads=1)
     if method not in ON_GPU:
         raise InputError(f"flow method {method} runs on CPUs only; use tvl1 or the CPU")
+    # at first use: the compiler that it brings takes seconds to import, which CPU workers can do without
+    import torch
+
+    from actionlib.flow.tvl1_torch import tvl1_torch
+
     return lambda frames: tvl1_torch(torch.from_numpy(frames).to(device), _TVL1[method]).cpu().numpy()
 
 
@@ -71,7 +74,7 @@ def flow_of_video(
     chunks = []
     for first in range(begin, end, chunk_pairs):
         last = min(first + chunk_pairs, end)
-        flow = estimate(grey(decode(video, range(first, last + 1)).numpy()))
+        flow = estimate(grey(decode_array(video, range(first, last + 1))))
         if flow.shape != (last - first, 2, video.height, video.width):
             raise AssertionError(f"flow of pairs {first} to {last} is {flow.shape}; defect")
         data, offsets = encode_planes(quantise(flow, form.bound, form.rule), form)

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import ray
 
 from actionlib.dataset import Dataset
 from actionlib.loader import TrainClips
 from actionlib.zoo import model_info
 from jobs import cli, preprocess_ava, preprocess_folder, preprocess_thumos14, preprocess_web
-from pipelines import cluster, local_s3
 from pipelines.train_plan import training_videos
 from tests.actionlib.made_videos import make
 
 LABELS = 'label {\n  name: "sit"\n  label_id: 3\n}\n'
 
 
-@pytest.fixture(scope="module", autouse=True)
-def local_ray(s3_server: local_s3.Server) -> Iterator[None]:
-    cluster.connect(2)
-    yield
-    ray.shutdown()
+pytestmark = pytest.mark.usefixtures("local_ray")
 
 
 def run(job: ModuleType, *words: object) -> None:

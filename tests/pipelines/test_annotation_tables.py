@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import ray
 
 from actionlib import annotation_tables
 from actionlib.annotation_tables import SEGMENTS
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError, ShardError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import cluster
 from pipelines.prepare import Listing, PrepareConfig, check_and_plan, prepare
 from tests.actionlib.made_videos import counted
 
@@ -31,15 +29,13 @@ def annotate(segments: list[dict[str, object]]) -> Callable[[Listing], Annotatio
     return lambda listing: Annotations(rows, ("jump",), tables=tables, adjusted={"moved": 3})
 
 
-def test_tables_kinds_and_counts_are_stored_with_the_dataset(tmp_path: Path, bucket: str) -> None:
+def test_tables_kinds_and_counts_are_stored_with_the_dataset(
+    tmp_path: Path, bucket: str, local_ray: None
+) -> None:
     (tmp_path / "in").mkdir()
     counted(tmp_path / "in" / "a.mp4", frames=30)
     config = PrepareConfig(source=str(tmp_path / "in"), output=f"{bucket}/data", name="tables")
-    cluster.connect(2)  # after the S3 server, so that the workers have its address
-    try:
-        prepare(config, annotate([WHOLE]))
-    finally:
-        ray.shutdown()
+    prepare(config, annotate([WHOLE]))
     data = Dataset.open(config.output)
     assert data.tables == ("segments",)
     assert data.table("segments").to_pylist() == [WHOLE] and data.table("segments").schema.equals(SEGMENTS)

@@ -18,7 +18,7 @@ from actionlib import dataset, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import cluster, estimate, plan, prepare
+from pipelines import estimate, plan, prepare
 from pipelines.estimate import Trial
 from pipelines.prepare import PrepareConfig
 from pipelines.progress import Recent
@@ -177,8 +177,7 @@ def test_rates_are_those_of_the_last_minute() -> None:
     assert recent.rates(200, 650, 1000) == (pytest.approx(10), 0)
 
 
-def test_a_shard_that_is_done_again_counts_once(small_dataset: Dataset) -> None:
-    cluster.connect(2)
+def test_a_shard_that_is_done_again_counts_once(local_ray: None) -> None:
     monitor = Monitor.remote()  # type: ignore[attr-defined]
     reports = [
         (0, Counts(stored=3, frames=30, bytes_in=5, bytes_out=7, rejections=Counter({"probe: x": 2}))),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import ray
 
 from actionlib import storage
 from actionlib.dataset import Dataset
@@ -20,7 +19,7 @@ from actionlib.flow.videos import estimator, flow_of_video, grey
 from actionlib.pictures import frame_strip
 from actionlib.samples import Annotations, VideoRow
 from actionlib.transcode import ffmpeg_program
-from pipelines import cluster, extract_flow, local_s3
+from pipelines import extract_flow
 from pipelines.extract_flow import ExtractFlowConfig
 from pipelines.flow_shard import make_flow_shard, make_part
 from pipelines.prepare import PrepareConfig, prepare
@@ -30,7 +29,7 @@ METHOD = "farneback"  # the fastest one; what is tested here is the way of the p
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory, s3_server: local_s3.Server) -> Dataset:
+def videos(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> Dataset:
     """Five moving test pictures of 1 to 21 frames, a text file and a missing video."""
     root = tmp_path_factory.mktemp("flow")
     rows = []
@@ -46,7 +45,6 @@ def videos(tmp_path_factory: pytest.TempPathFactory, s3_server: local_s3.Server)
     config = PrepareConfig(
         source=str(root / "videos"), output=str(root / "data"), name="small", shard_videos=2, max_rejected=1
     )
-    cluster.connect(2)
     prepare(config, lambda _: Annotations(tuple(rows), ("x", "y")))
     return Dataset.open(str(root / "data"))
 
@@ -150,8 +148,6 @@ def test_the_cost_is_told_without_touching_anything(videos: Dataset, tmp_path: P
 
 
 def test_on_s3(videos: Dataset, flow: Dataset, bucket: str) -> None:
-    ray.shutdown()  # its workers may have been started with another server's address
-    cluster.connect(2)
     made = extract_flow.extract_flow(config_of(videos, storage.join(bucket, "flow")))
     assert made == flow.version
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from actionlib import labels, storage, transcode
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
-from pipelines import cluster, forms, prepare
+from pipelines import forms, prepare
 from pipelines.prepare import PrepareConfig
 from pipelines.shard_task import make_shard
 from tests.actionlib.made_videos import make
@@ -124,24 +123,22 @@ def test_forms_that_were_planned_apart_are_not_joined(source: Path, tmp_path: Pa
         forms.joined([other, planned(source, tmp_path / "y", store=(), limit=2)])
 
 
-def test_each_form_is_a_dataset(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cluster.connect(2)
-    try:
-        base = {"source": str(source), "name": "set", "shard_videos": 3, "max_rejected": 0.5}
-        by_folder = lambda listing: labels.folder(listing())  # noqa: E731
-        together = PrepareConfig(**base, output=str(tmp_path), store=STORE)  # type: ignore[arg-type]
-        version = prepare.prepare(together, by_folder)
-        sets = [Dataset.open(str(tmp_path / name)) for name in NAMES]
-        for data, name in zip(sets, NAMES, strict=True):
-            data.verify()
-            assert (data.resize, data.encoding) == ONE[name]
-            assert data.counts("all") == {"nominal": 6, "stored": 5, "rejected": 1, "missing": 0}
-            assert data.read(int(data.indices("all")[0])).frames == 10
-        assert sets[0].version == version
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
-        prepare.prepare(together, by_folder)
-        assert "already done" in capsys.readouterr().out
-        alone = PrepareConfig(**base, output=str(tmp_path / NAMES[0]))  # type: ignore[arg-type]
-        assert prepare.prepare(alone, by_folder) == version  # a dataset like any other
-    finally:
-        ray.shutdown()
+def test_each_form_is_a_dataset(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], local_ray: None
+) -> None:
+    base = {"source": str(source), "name": "set", "shard_videos": 3, "max_rejected": 0.5}
+    by_folder = lambda listing: labels.folder(listing())  # noqa: E731
+    together = PrepareConfig(**base, output=str(tmp_path), store=STORE)  # type: ignore[arg-type]
+    version = prepare.prepare(together, by_folder)
+    sets = [Dataset.open(str(tmp_path / name)) for name in NAMES]
+    for data, name in zip(sets, NAMES, strict=True):
+        data.verify()
+        assert (data.resize, data.encoding) == ONE[name]
+        assert data.counts("all") == {"nominal": 6, "stored": 5, "rejected": 1, "missing": 0}
+        assert data.read(int(data.indices("all")[0])).frames == 10
+    assert sets[0].version == version
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    prepare.prepare(together, by_folder)
+    assert "already done" in capsys.readouterr().out
+    alone = PrepareConfig(**base, output=str(tmp_path / NAMES[0]))  # type: ignore[arg-type]
+    assert prepare.prepare(alone, by_folder) == version  # a dataset like any other

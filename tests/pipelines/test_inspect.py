@@ -7,7 +7,6 @@ import hashlib
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 from PIL import Image
 
 from actionlib import annotation_tables, dataset, lease, storage
@@ -29,7 +27,7 @@ from actionlib.samples import Annotations, EncodedVideo, VideoRow
 from actionlib.verification import check_shard, check_table
 from jobs import cli
 from jobs import inspect as job
-from pipelines import cluster, inspect_verify, local_s3, manifest, plan
+from pipelines import inspect_verify, manifest, plan
 from pipelines.inspect_dataset import InspectConfig, inspect
 from pipelines.inspect_statistics import Statistics
 from pipelines.plan import Settings
@@ -300,13 +298,6 @@ def copy(small_dataset: Dataset, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-@pytest.fixture(scope="module")
-def local_ray(s3_server: local_s3.Server) -> Iterator[None]:
-    cluster.connect(2)
-    yield
-    ray.shutdown()
-
-
 def stored_rows(data: Dataset) -> dict[str, list[dict[str, Any]]]:
     """Manifest rows by shard, in the order of the shard."""
     found: dict[str, list[dict[str, Any]]] = {}
@@ -395,7 +386,7 @@ def test_long_videos_are_decoded_in_pieces(
     def decode(video: EncodedVideo, indices: range) -> None:
         asked.extend(indices)
 
-    monkeypatch.setattr("actionlib.verification.decode", decode)
+    monkeypatch.setattr("actionlib.verification.decode_array", decode)
     found = check_shard(small_dataset.uri, "h264", entry, rows, {2})
     assert asked == list(range(rows[2]["frames"])) and found.frames == rows[2]["frames"]
 

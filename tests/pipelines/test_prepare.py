@@ -11,13 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import ray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +24,7 @@ from actionlib import labels, lease, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import cluster, local_s3, manifest, plan, prepare
+from pipelines import manifest, plan, prepare
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
@@ -43,13 +42,6 @@ def config(root: Path, output: Path | str, **changes: Any) -> PrepareConfig:
 
 def annotate(source: Path) -> Callable[[prepare.Listing], Annotations]:
     return lambda listing: labels.ucf101(source / "lists")
-
-
-@pytest.fixture(scope="module")
-def local_ray(s3_server: local_s3.Server) -> Iterator[None]:
-    cluster.connect(2)  # after the S3 server, so that the workers have its address
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
