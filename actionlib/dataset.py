@@ -49,7 +49,7 @@ MANIFEST = pa.schema(
         ("start_s", pa.float64()),  # null: from the beginning
         ("end_s", pa.float64()),  # null: to the end
         ("status", pa.string()),  # stored, rejected or missing
-        ("stage", pa.string()),  # rejected only: fetch, probe, transcode, verify or dedup
+        ("stage", pa.string()),  # rejected only: fetch, probe, transcode, verify, dedup or flow
         ("reason", pa.string()),  # rejected: what was wrong; missing: not in the source, or left out
         ("duplicate_of", pa.string()),  # stage dedup only: id in the dataset it was compared with
         ("note", pa.string()),  # stored, but something about the source was odd
@@ -145,7 +145,7 @@ class Dataset:
 
     @property
     def modality(self) -> str:
-        """`rgb`, or `flow` for a dataset that jobs/extract_flow.py made of one."""
+        """`rgb`, or `flow` for a dataset that jobs/extract_flow.py or import_flow.py made for one."""
         return "flow" if "flow" in self.document else "rgb"
 
     @property

@@ -30,7 +30,7 @@ class DecodeError(ActionlibError):
     """A video cannot be decoded. Becomes a manifest row, never the end of a job.
 
     Attributes:
-        stage: the step that failed: `fetch`, `probe`, `transcode` or `verify`.
+        stage: the step that failed: `fetch`, `probe`, `transcode`, `verify` or `flow`.
         reason: one line for the manifest, without paths of this machine.
     """
 

@@ -96,7 +96,7 @@ class EncodedVideo:
         data: an MP4 file (`h264`) or concatenated JPEG files (`jpeg`); of flow the planes, see `actionlib.flow.quantise`.
         encoding: `h264`, `jpeg` or one of `FLOW_ENCODINGS`.
         frames: number of frames, counted by decoding, never from a header; of flow the number of pairs.
-        height, width: pixels, both even.
+        height, width: pixels, both even but for flow that others made.
         fps: average frame rate.
         offsets: `frames + 1` byte positions of `jpeg`, `2 * frames + 1` of flow, the last being `len(data)`.
     """

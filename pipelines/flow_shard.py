@@ -7,85 +7,22 @@ the same, bit by bit.
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from actionlib import shards, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import DecodeError, ShardError
-from actionlib.flow.methods import Method
-from actionlib.flow.quantise import FlowFormat
 from actionlib.flow.videos import estimator, flow_of_video, join
 from actionlib.samples import EncodedVideo
 from actionlib.shards import ShardWriter, video_sha256
+from pipelines.flow_plan import FlowPlan, opened
 from pipelines.shard_task import Counts, scratch_folder, write_record
 
+FlowOf = Callable[[Dataset, dict[str, Any], int], tuple[EncodedVideo, int]]
+"""Videos, manifest row and its number -> the flow, and the bytes it was made of. Raises DecodeError."""
+
 _GPU_PAIRS = 512  # of a video at once on a GPU; 2 GB with all that TV-L1 keeps of them at 340x256
-
-
-@dataclass(frozen=True)
-class FlowPlan:
-    """What is to be done: plain values that travel to every task.
-
-    Attributes:
-        data, version: the dataset of the videos.
-        begins: position of each shard's first video among the stored ones in manifest order, and their number.
-        parts: manifest row, first pair and end of every part of the long videos.
-    """
-
-    output: str
-    data: str
-    version: str
-    method: Method
-    form: FlowFormat
-    settings_sha256: str
-    begins: tuple[int, ...]
-    parts: tuple[tuple[int, int, int], ...]
-
-    @property
-    def shards(self) -> int:
-        return len(self.begins) - 1
-
-    def record(self, shard: int) -> str:
-        """URI of the record whose existence means that `shard` is done."""
-        return storage.join(self.output, "_shards", f"part-{shard:05d}.json")
-
-    def shard_path(self, shard: int, ids: list[str]) -> str:
-        """Path below the root: the same videos and settings give the same name."""
-        text = json.dumps([self.settings_sha256, ids])
-        return f"flow/part-{shard:05d}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
-
-    def part(self, row: int, begin: int) -> str:
-        """URI of a part of a long video; its existence means that it is done."""
-        name = f"{self.settings_sha256[:8]}-{row:07d}-{begin:07d}.parquet"
-        return storage.join(self.output, "_parts", name)
-
-    def parts_of(self, row: int) -> list[tuple[int, int]]:
-        """First pair and end of the parts of a video; empty for one that is done in one go."""
-        return [(begin, end) for number, begin, end in self.parts if number == row]
-
-    def rows(self, shard: int) -> list[int]:
-        """Manifest rows of a shard's videos."""
-        stored = stored_rows(self.data, self.version)
-        return [int(row) for row in stored[self.begins[shard] : self.begins[shard + 1]]]
-
-
-@functools.lru_cache(maxsize=1)
-def opened(data: str, version: str) -> Dataset:
-    """The dataset, once a process."""
-    return Dataset.open(data, version)
-
-
-@functools.lru_cache(maxsize=1)
-def stored_rows(data: str, version: str) -> np.ndarray:
-    """Manifest rows of the stored videos, ascending int64."""
-    return opened(data, version).stored()
 
 
 def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
@@ -104,8 +41,8 @@ def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
     return Counts()
 
 
-def make_flow_shard(
-    plan: FlowPlan, shard: int, device: str, report: Callable[[Counts], None] = lambda counts: None
+def make_shard(
+    plan: FlowPlan, shard: int, flow_of: FlowOf, report: Callable[[Counts], None] = lambda counts: None
 ) -> Counts:
     """Store the flow of a shard's videos and write its record; `report` is called after every video.
 
@@ -120,7 +57,11 @@ def make_flow_shard(
         local = folder / "shard.parquet"
         with ShardWriter(local, f"flow_{plan.form.encoding}") as writer:
             for index, row in zip(plan.rows(shard), rows, strict=True):
-                results.append(_outcome(plan, data, index, row, device, path, writer))
+                try:
+                    flow, source_bytes = flow_of(data, row, index)
+                    results.append(_stored(row, flow, source_bytes, path, writer))
+                except DecodeError as error:
+                    results.append(_rejected(data, row, error))
                 counts.add([results[-1]])
                 report(counts)
             finished = writer.finish(path)
@@ -133,32 +74,19 @@ def make_flow_shard(
     return counts
 
 
-def _outcome(
-    plan: FlowPlan,
-    data: Dataset,
-    index: int,
-    row: dict[str, Any],
-    device: str,
-    path: str,
-    writer: ShardWriter,
+def _stored(
+    row: dict[str, Any], flow: EncodedVideo, source_bytes: int, path: str, writer: ShardWriter
 ) -> dict[str, Any]:
-    """Append the flow of one video; returns what its manifest row says beyond what that of the video does."""
-    try:
-        flow = _whole(plan, data, index, device)
-    except DecodeError as error:
-        if error.stage != "flow":
-            raise ShardError(
-                f"{data.uri}: video {row['id']} in {row['shard']} row {row['shard_row']} does not decode ({error}); "
-                "verify the dataset with jobs/inspect.py --verify"
-            ) from error
-        return {"id": row["id"], "status": "rejected", "stage": error.stage, "reason": error.reason}
+    """Append the flow of a video; returns what its manifest row says beyond what that of the video does."""
     return {
         "id": row["id"],
         "status": "stored",
         "frames": flow.frames,
         "fps_num": flow.fps.numerator,
         "fps_den": flow.fps.denominator,
-        "source_bytes": row["bytes"],  # of the video that it was made of
+        "width": flow.width,
+        "height": flow.height,
+        "source_bytes": source_bytes,
         "bytes": len(flow.data),
         "sha256": video_sha256(flow.data, flow.offsets),
         "shard": path,
@@ -166,12 +94,25 @@ def _outcome(
     }
 
 
-def _whole(plan: FlowPlan, data: Dataset, index: int, device: str) -> EncodedVideo:
-    video = data.read(index)
+def _rejected(data: Dataset, row: dict[str, Any], error: DecodeError) -> dict[str, Any]:
+    """The manifest row of a video without flow. Raises ShardError where it is the stored video that is damaged."""
+    if error.stage != "flow":
+        raise ShardError(
+            f"{data.uri}: video {row['id']} in {row['shard']} row {row['shard_row']} does not decode ({error}); "
+            "verify the dataset with jobs/inspect.py --verify"
+        ) from error
+    return {"id": row["id"], "status": "rejected", "stage": error.stage, "reason": error.reason}
+
+
+def extracted(
+    data: Dataset, row: dict[str, Any], index: int, plan: FlowPlan, device: str
+) -> tuple[EncodedVideo, int]:
+    """The flow of a stored video, computed now or by the tasks of its parts."""
+    video = data.read_row(row)
     parts = plan.parts_of(index)
     if not parts:
-        return _flow(plan, video, device, 0, video.frames - 1)
-    return join(list(_read_parts(plan, video, index, parts)))
+        return _flow(plan, video, device, 0, video.frames - 1), row["bytes"]
+    return join(list(_read_parts(plan, video, index, parts))), row["bytes"]
 
 
 def _read_parts(
@@ -186,7 +127,7 @@ def _read_parts(
 
 
 def _flow(plan: FlowPlan, video: EncodedVideo, device: str, begin: int, end: int) -> EncodedVideo:
-    estimate = estimator(plan.method, device)
+    estimate = estimator(plan.settings["method"], device)
     if device == "cuda":
         return flow_of_video(video, estimate, plan.form, begin, end, _GPU_PAIRS)
     return flow_of_video(video, estimate, plan.form, begin, end)

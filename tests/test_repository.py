@@ -57,6 +57,6 @@ def test_links_in_the_docs_lead_somewhere() -> None:
 
 
 def test_stages_that_store_videos_do_without_torch() -> None:
-    code = "import sys, pipelines.extract_flow, pipelines.inspect_dataset, pipelines.prepare; print('torch' in sys.modules)"
+    code = "import sys, pipelines.extract_flow, pipelines.import_flow, pipelines.inspect_dataset, pipelines.prepare; print('torch' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert said.stdout == "False\n", "PyTorch costs every worker 200 MB and seconds"

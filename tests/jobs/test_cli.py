@@ -35,6 +35,7 @@ from pipelines.evaluate import EvaluateConfig
 from pipelines.extract_flow import ExtractFlowConfig
 from pipelines.fuse import FuseConfig
 from pipelines.garbage import GcConfig
+from pipelines.import_flow import ImportFlowConfig
 from pipelines.inspect_dataset import InspectConfig
 from pipelines.publish import ConvertConfig, PublishConfig
 from pipelines.train_plan import TrainConfig
@@ -231,6 +232,7 @@ def test_help_explains_every_flag_and_a_flag_means_the_same_in_every_job(
         EvaluateConfig,
         ExtractFlowConfig,
         FuseConfig,
+        ImportFlowConfig,
         InspectConfig,
         GcConfig,
         CheckpointsConfig,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import subprocess
 from pathlib import Path
@@ -21,7 +22,8 @@ from actionlib.samples import Annotations, VideoRow
 from actionlib.transcode import ffmpeg_program
 from pipelines import extract_flow
 from pipelines.extract_flow import ExtractFlowConfig
-from pipelines.flow_shard import make_flow_shard, make_part
+from pipelines.flow_plan import FlowPlan
+from pipelines.flow_shard import extracted, make_part, make_shard
 from pipelines.prepare import PrepareConfig, prepare
 
 FRAMES = {"a": 1, "b": 2, "c": 5, "d": 21, "e": 6}
@@ -60,6 +62,10 @@ def flow(videos: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     output = tmp_path_factory.mktemp("out") / "flow"
     extract_flow.extract_flow(config_of(videos, output))
     return Dataset.open(str(output))
+
+
+def make_flow_shard(plan: FlowPlan, shard: int) -> None:
+    make_shard(plan, shard, functools.partial(extracted, plan=plan, device="cpu"))
 
 
 def by_id(data: Dataset) -> dict[str, dict[str, Any]]:
@@ -120,7 +126,7 @@ def test_what_was_broken_off_is_continued_to_the_same_bytes(
     plan = extract_flow.make_plan(config)
     assert len(plan.parts) == 4 and plan.shards > 1
     make_part(plan, 2, "cpu")
-    make_flow_shard(plan, plan.shards - 1, "cpu")
+    make_flow_shard(plan, plan.shards - 1)
     # a shard without its record: killed in between
     storage.delete(plan.record(plan.shards - 1))
     extract_flow.extract_flow(config)
@@ -133,7 +139,7 @@ def test_parts_that_a_killed_task_left_are_removed(videos: Dataset, flow: Datase
     for part in range(len(plan.parts)):
         make_part(plan, part, "cpu")
     for shard in range(plan.shards):
-        make_flow_shard(plan, shard, "cpu")
+        make_flow_shard(plan, shard)
     make_part(plan, 0, "cpu")  # as if it had not been removed
     assert storage.exists(plan.part(*plan.parts[0][:2]))
     extract_flow.extract_flow(config)

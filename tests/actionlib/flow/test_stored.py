@@ -85,7 +85,7 @@ def test_folders_of_denseflow(tmp_path: Path, first: int) -> None:
     (tmp_path / "img_00001.jpg").write_bytes(b"")
     np.testing.assert_array_equal(read_flow_folder(tmp_path), levels)
     (tmp_path / f"flow_y_{1 + first:05d}.png").unlink()
-    with pytest.raises(InputError, match=f"flow_y of pair {1 + first} is missing"):
+    with pytest.raises(InputError, match=f"flow_y of pair {1 + first} is missing of {first}"):
         read_flow_folder(tmp_path)
     with pytest.raises(InputError, match="no flow_x"):
         read_flow_folder(tmp_path / "none")
