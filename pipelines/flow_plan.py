@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,8 @@ from actionlib.errors import InputError
 from actionlib.flow.quantise import FlowFormat
 
 PLAN = "_flow.json"  # not _plan.json: that is the plan of a dataset of videos
+_RECORD = re.compile(r"part-\d{5,}\.json")
+_READERS = 16  # records at a time
 _LEAST_SHARDS, _FEWEST_PAIRS = 32, 64  # a small set is cut finer, so that a few dozen cores have work
 
 
@@ -157,3 +161,20 @@ def check(plan: FlowPlan) -> None:
             f"--output {plan.output} holds flow, finished or begun, with other settings: {'; '.join(different)}. Choose "
             "another --output, or use the same settings"
         )
+
+
+def referred(root: str) -> set[str]:
+    """Paths below `root` that a run begun there goes on from: shards with a record, parts of its settings."""
+    try:
+        settings = json.loads(storage.read(storage.join(root, PLAN)))
+    except FileNotFoundError:
+        return set()
+    settings.pop("source", None)
+    prefix = _sha256(settings)[:8]
+    parts = {f"_parts/{name}" for name in storage.listing(storage.join(root, "_parts"))}
+    named = {part for part in parts if part.startswith(f"_parts/{prefix}-")}
+    folder = storage.join(root, "_shards")
+    records = [storage.join(folder, name) for name in storage.listing(folder) if _RECORD.fullmatch(name)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        shards = [json.loads(text)["shard"] for text in pool.map(storage.read, records)]
+    return named | {shard["path"] for shard in shards if shard}

@@ -7,9 +7,10 @@ moment at which it was found to be left over and its removal.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +20,25 @@ from actionlib.checkpoints import POINTERS, Run
 from actionlib.errors import InputError, LocationError, ShardError
 from actionlib.lease import Lease
 from actionlib.unfinished_uploads import Upload
-from pipelines import plan, retry
+from pipelines import flow_plan, plan, retry
 from pipelines.plan import Plan
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LEAST_S = 3600.0  # a training run has no lease: what it is writing now must not look old
 _NAMES = {
     "temporary": r"(.*/)?\.(upload|write|write-probe)-[^/]+",
-    "shard": r"rgb/(part|retry\d+)-\d{5,}-[0-9a-f]{16}\.parquet",
+    "shard": r"(rgb/(part|retry\d+)|flow/part)-\d{5,}-[0-9a-f]{16}\.parquet",
+    "part": r"_parts/[0-9a-f]{8}-\d{7,}-\d{7,}\.parquet",
     "manifest": r"manifest(-[0-9a-f]{16})?\.parquet",
     "plan": r"plan-[0-9a-f]{16}\.parquet",
     "annotations": r"annotations/[^/]+-[0-9a-f]{16}\.parquet",
     "version": r"_versions/[0-9a-f]{12}\.json",
+}
+# What a run goes on from. Of one that was given up records go first and settings last, so that a run that is started
+# after all finds no record without its shard, and no record of other settings.
+_PROGRESS = {
+    "record": r"_shards/(retry-\d+/)?part-\d{5,}\.json",
+    "begun": r"_(plan|flow|retry-\d+)\.json",
 }
 _CHECKPOINT = re.compile(r"(step-\d{9}-[0-9a-f]{6})/[^/]+")
 
@@ -47,12 +55,16 @@ class GcConfig:
     """Name of the run below --checkpoints."""
     older_than: str = "7d"
     """Only what was written longer ago by the clock of the storage: a number with s, m, h or d, at least 1h."""
+    given_up: bool = False
+    """With --data: also what a run made that never published anything and will not be continued, all of it."""
     delete: bool = False
     """Remove what is listed. Without it nothing is changed."""
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.run is None) or (self.run is None) != (self.checkpoints is None):
             raise InputError("give either --data, or --checkpoints and --run")
+        if self.given_up and self.data is None:
+            raise InputError("--given-up is for a dataset, --data; a training run is its checkpoints")
         if seconds(self.older_than) < _LEAST_S:
             raise InputError(
                 f"--older-than {self.older_than}: it is at least 1h, or running work would look old"
@@ -88,7 +100,7 @@ def collect(config: GcConfig, show: Callable[[str], None] = print) -> list[Lefto
     older_than_s = seconds(config.older_than)
     if config.data is not None:
         root = storage.check_uri(config.data, "--data")
-        found = collect_dataset(root, older_than_s, config.delete, show)
+        found = collect_dataset(root, older_than_s, config.delete, show, config.given_up)
     else:
         root = storage.join(storage.check_uri(str(config.checkpoints), "--checkpoints"), str(config.run))
         found = collect_run(root, older_than_s, config.delete, show)
@@ -103,10 +115,11 @@ def collect(config: GcConfig, show: Callable[[str], None] = print) -> list[Lefto
 
 
 def collect_dataset(
-    root: str, older_than_s: float, delete: bool, show: Callable[[str], None]
+    root: str, older_than_s: float, delete: bool, show: Callable[[str], None], given_up: bool = False
 ) -> list[Leftover]:
-    """`collect` for a dataset, finished or begun."""
-    if plan.load(root) is None and not storage.exists(storage.join(root, dataset.DATASET)):
+    """`collect` for a dataset of videos or flow, finished or begun."""
+    documents = (dataset.DATASET, flow_plan.PLAN)
+    if not any(storage.exists(storage.join(root, name)) for name in documents) and plan.load(root) is None:
         raise LocationError(f"--data {root}: no dataset is there, neither finished nor begun")
     with ExitStack() as stack:
         held = stack.enter_context(lease.hold(root)) if delete else None
@@ -115,11 +128,33 @@ def collect_dataset(
             show(
                 f"{holder} works there now; what it is making may be in this list, and --delete would refuse"
             )
-        named = referred(root)
-        unnamed = (item for item in _objects(root, _kind) if item.path not in named)
-        found = _older([*unnamed, *_uploads(root)], older_than_s, show)
+        if given_up:
+            found = [*_all_of(root, older_than_s), *_uploads(root)]
+        else:
+            named = referred(root)
+            found = [item for item in _objects(root, _kind) if item.path not in named] + [*_uploads(root)]
+        found = _older(found, older_than_s, show)
         _remove(root, found if delete else [], held)
     return found
+
+
+def _all_of(root: str, older_than_s: float) -> list[Leftover]:
+    """Everything that the runs at a place made that was never published, in the order in which it can be removed.
+
+    Raises:
+        InputError: it is published, or some of it is younger than that: the rest would be of no use without it.
+    """
+    if storage.exists(storage.join(root, dataset.DATASET)):
+        raise InputError(f"--given-up: {root} is published; what it needs is not removed. Leave the flag out")
+    items = list(_objects(root, functools.partial(_kind, names=_NAMES | _PROGRESS)))
+    if young := [item for item in items if item.age_s <= older_than_s]:
+        newest = min(young, key=lambda item: item.age_s)
+        raise InputError(
+            f"--given-up: {newest.path} in {root} was written {newest.age_s / 3600:.1f} hours ago, so this work may not be "
+            "given up; name a shorter --older-than if it is"
+        )
+    order = ("record", *_NAMES, "begun")
+    return sorted(items, key=lambda item: order.index(item.kind))
 
 
 def collect_run(root: str, older_than_s: float, delete: bool, show: Callable[[str], None]) -> list[Leftover]:
@@ -147,6 +182,8 @@ def referred(root: str) -> set[str]:
     for path, document in documents:
         named |= {path, *_paths(document)}
     base = plan.load(root)
+    if not documents:
+        named |= flow_plan.referred(root)
     for part in [] if base is None else [base, *retry.retries(base)]:
         named |= {part.table, *_paths(part.tables), *_recorded(part)}
     return named
@@ -192,8 +229,8 @@ def _recorded(part: Plan) -> set[str]:
     }
 
 
-def _kind(path: str) -> str | None:
-    return next((kind for kind, pattern in _NAMES.items() if re.fullmatch(pattern, path)), None)
+def _kind(path: str, names: Mapping[str, str] = _NAMES) -> str | None:
+    return next((kind for kind, pattern in names.items() if re.fullmatch(pattern, path)), None)
 
 
 def _objects(root: str, kind_of: Callable[[str], str | None]) -> Iterator[Leftover]:

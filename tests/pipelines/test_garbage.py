@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -14,7 +15,9 @@ from actionlib import checkpoints, lease, s3, storage, unfinished_uploads
 from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
 from actionlib.errors import AlreadyRunningError, InputError, LocationError
-from pipelines import garbage, plan
+from pipelines import extract_flow, flow_plan, flow_shard, garbage, plan
+from pipelines.extract_flow import ExtractFlowConfig
+from pipelines.flow_plan import FlowPlan
 from pipelines.garbage import GcConfig, collect, collect_dataset
 from pipelines.plan import Plan
 
@@ -110,6 +113,69 @@ def test_nothing_is_removed_while_a_run_works_there(begun: str) -> None:
     assert "works there now" in said[0] and set(LEFT) <= storage.listing(begun).keys()
 
 
+@pytest.fixture
+def begun_flow(small_dataset: Dataset, tmp_path: Path) -> FlowPlan:
+    """Flow whose run was killed: a part, a shard with its record, one without, a part of other settings; all old."""
+    config = ExtractFlowConfig(
+        data=small_dataset.uri, output=str(tmp_path / "flow"), method="farneback", shard_pairs=19 * 6
+    )
+    planned = dataclasses.replace(extract_flow.make_plan(config), parts=((0, 0, 2), (0, 2, 19)))
+    flow_plan.check(planned)
+    for shard in (1, 2):
+        flow_shard.make_shard(
+            planned, shard, functools.partial(flow_shard.extracted, plan=planned, device="cpu")
+        )
+    storage.delete(planned.record(2))
+    flow_shard.make_part(planned, 1, "cpu")
+    storage.write(storage.join(planned.output, "_parts", "01234567-0000000-0000000.parquet"), b"left")
+    storage.write(storage.join(planned.output, "flow", "mine.parquet"), b"not ours")
+    make_old(tmp_path)
+    return planned
+
+
+def make_old(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 9 * 86400,) * 2)
+
+
+def test_flow_that_is_begun_keeps_what_it_goes_on_from(begun_flow: FlowPlan) -> None:
+    before = storage.listing(begun_flow.output)
+    (loose,) = (name for name in before if name.startswith("flow/part-00002-"))
+    left = {loose: "shard", "_parts/01234567-0000000-0000000.parquet": "part"}
+    found = collect(GcConfig(data=begun_flow.output), lambda line: None)
+    assert {item.path: item.kind for item in found} == left
+    assert storage.listing(begun_flow.output) == before
+    with lease.hold(begun_flow.output), pytest.raises(AlreadyRunningError):
+        collect(GcConfig(data=begun_flow.output, delete=True), lambda line: None)
+    collect(GcConfig(data=begun_flow.output, delete=True), lambda line: None)
+    assert storage.listing(begun_flow.output).keys() - {"_lease.json"} == before.keys() - left.keys() - {
+        "_lease.json"
+    }
+    assert storage.exists(begun_flow.part(0, 2)) and storage.exists(begun_flow.record(1))
+
+
+def test_a_run_that_was_given_up_goes_as_a_whole(begun_flow: FlowPlan, begun: str) -> None:
+    root = begun_flow.output
+    young = begun_flow.record(1)
+    os.utime(young)
+    config = GcConfig(data=root, given_up=True, delete=True)
+    before = storage.listing(root)
+    with pytest.raises(InputError, match=r"_shards/part-00001.json .*0\.0 hours ago"):
+        collect(config, lambda line: None)
+    make_old(Path(root))
+    found = collect(dataclasses.replace(config, delete=False), lambda line: None)
+    assert storage.listing(root).keys() == before.keys() | {"_lease.json"}
+    kinds = [item.kind for item in found]
+    assert kinds == ["record", "shard", "shard", "part", "part", "begun"]  # in the order of removal
+    collect(config, lambda line: None)
+    assert set(storage.listing(root)) == {"_lease.json", "flow/mine.parquet"}
+    with pytest.raises(InputError, match="is published"):
+        collect(GcConfig(data=begun, given_up=True), lambda line: None)
+    storage.delete(f"{begun}/_dataset.json")
+    collect(GcConfig(data=begun, given_up=True, delete=True), lambda line: None)
+    assert set(storage.listing(begun)) == {"_lease.json", *NOT_OURS}
+
+
 def test_uploads_that_were_never_completed_are_seen_and_ended(bucket: str, small_dataset: Dataset) -> None:
     storage.upload(Path(small_dataset.uri, "_dataset.json"), f"{bucket}/set/_dataset.json")
     begin = {"Key": "set/rgb/part-00000-0123456789abcdef.parquet"}
@@ -153,6 +219,7 @@ def test_checkpoints_that_were_never_completed(tmp_path: Path) -> None:
         ({}, "either --data, or"),
         ({"data": "x", "run": "y", "checkpoints": "z"}, "either --data, or"),
         ({"run": "y"}, "either --data, or"),
+        ({"run": "y", "checkpoints": "z", "given_up": True}, "--given-up is for a dataset"),
         ({"data": "x", "older_than": "7"}, "such as 7d"),
         ({"data": "x", "older_than": "10m"}, "at least 1h"),
     ],
