@@ -33,10 +33,11 @@ demo: install
 demo-stop: install
 	@$(BIN)/python jobs/demo.py --stop
 
-# One process a core. What starts Ray takes both cores for moments only; a file's tests share its cluster.
+# One process a core and one more, since tests of jobs wait a lot. A file's tests stay together and so share its fixtures;
+# long files come first.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(nproc) -m $(PLAIN) --durations 15 tests/actionlib tests/zoo
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m $(PLAIN) --durations 25 --ignore tests/actionlib --ignore tests/zoo
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m $(PLAIN) \
+	  --durations 25 tests/jobs tests/pipelines tests/zoo tests
 
 test-slow: install
 	$(BIN)/python -m pytest -m "slow or faults"

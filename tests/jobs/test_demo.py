@@ -14,7 +14,7 @@ import safetensors.torch
 from PIL import Image
 
 from actionlib.transcode import ffmpeg_program
-from pipelines import local_s3
+from pipelines import demo, local_s3
 from tests.jobs.test_preprocess_jobs import run
 
 CLASSES = ("Bars", "Testing")
@@ -44,10 +44,10 @@ def own_videos(root: Path) -> None:
 
 def test_demo_on_own_videos_twice_and_stop(tmp_path: Path) -> None:
     own_videos(tmp_path / "mine")
-    demo = [sys.executable, "jobs/demo.py", "--folder", tmp_path / "demo"]
+    job = [sys.executable, "jobs/demo.py", "--folder", tmp_path / "demo"]
     flags = ["--data", tmp_path / "mine", "--clips", 64, "--videos", 4]
     try:
-        said = run(*demo, *flags)
+        said = run(*job, *flags)
         results = tmp_path / "demo" / "results"
         metrics = json.loads((results / "mine" / "metrics.json").read_text())
         assert (metrics["evaluated"], metrics["nominal"]) == (6, 8)
@@ -64,15 +64,17 @@ def test_demo_on_own_videos_twice_and_stop(tmp_path: Path) -> None:
             server is not None and server.endpoint in said and server.environment["AWS_ACCESS_KEY_ID"] in said
         )
 
-        again = run(*demo, *flags)
+        again = run(*job, *flags)
         assert (
             again.count("already done") == 2
             and again.count("finished (") == 2
             and again.count("already evaluated") == 2
         )
-        assert "stopped the S3 server" in run(*demo, "--stop")
+        assert "stopped the S3 server" in run(*job, "--stop")
         assert local_s3.find(tmp_path / "demo") is None
-        assert "no S3 server" in run(*demo, "--stop")
+        shown: list[str] = []
+        demo.stop(tmp_path / "demo", shown.append)
+        assert "no S3 server" in shown[0]
     finally:
         server = local_s3.find(tmp_path / "demo")
         if server is not None:

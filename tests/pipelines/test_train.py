@@ -37,18 +37,30 @@ SMALL = (
 
 @pytest.fixture
 def config(small_dataset: Dataset, tmp_path: Path) -> TrainConfig:
-    """16 videos, batches of 4, 3 epochs: 12 steps, a checkpoint every 2 steps."""
+    return config_of(small_dataset, tmp_path / "ckpts", "first")
+
+
+def config_of(data: Dataset, checkpoints: Path, run: str) -> TrainConfig:
+    """16 videos, batches of 4, 4 epochs: 16 steps, a checkpoint every 3 steps and at the end of each epoch."""
     return TrainConfig(
         model="r3d_tiny_8x4",
-        data=small_dataset.uri,
-        checkpoints=str(tmp_path / "ckpts"),
-        run="first",
-        epochs=3,
-        checkpoint_steps=2,
+        data=data.uri,
+        checkpoints=str(checkpoints),
+        run=run,
+        workers=2,
+        epochs=4,
+        checkpoint_steps=3,
         log_steps=1,
         keep=100,
         set=(*SMALL, "recipe.dropout=0.3"),
     )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, str]:
+    """Two workers, never disturbed: the configuration and the sha256 of the final weights."""
+    config = config_of(small_dataset, tmp_path_factory.mktemp("undisturbed"), "calm")
+    return config, weights_sha(train(config).run_uri)
 
 
 def losses(run_uri: str) -> dict[int, float]:
@@ -68,12 +80,15 @@ def weights_sha(run_uri: str) -> str:
     return newest.sha256
 
 
-def test_two_workers_compute_what_one_computes(config: TrainConfig) -> None:
+def test_two_workers_compute_what_one_computes(undisturbed: tuple[TrainConfig, str]) -> None:
+    config, _ = undisturbed
     one = train(replace(config, run="one", workers=1))
-    two = train(replace(config, run="two", workers=2))
+    again: list[str] = []
+    two = train(config, again.append)
+    assert two.already_finished and "finished" in again[0]
     first, second = losses(one.run_uri), losses(two.run_uri)
-    assert list(first) == list(second) == list(range(1, 13))
-    # float32 sums in another order, carried through 12 steps
+    assert list(first) == list(second) == list(range(1, 17))
+    # float32 sums in another order, carried through 16 steps
     assert list(first.values()) == pytest.approx(list(second.values()), rel=2e-4)
     ours, theirs = (
         checkpoints.load_weights(r.run_uri + "/" + Run(r.run_uri).names()[0]).model for r in (one, two)
@@ -82,9 +97,6 @@ def test_two_workers_compute_what_one_computes(config: TrainConfig) -> None:
         if "num_batches" not in name:
             assert torch.allclose(tensor, theirs[name], rtol=1e-3, atol=2e-5), name
     assert one.latest["metrics"]["val_top1"] == two.latest["metrics"]["val_top1"]
-    again: list[str] = []
-    finished = train(replace(config, run="two", workers=2), again.append)
-    assert finished.already_finished and "finished" in again[0]
 
 
 def start(config: TrainConfig, *more: str) -> subprocess.Popen[str]:
@@ -148,25 +160,6 @@ def train_workers(driver: int) -> list[int]:
     return [pid for pid, name in names.items() if "RayTrainWorker" in name and below(pid)]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(small_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainConfig, str]:
-    """Two workers, never disturbed: the configuration and the sha256 of the final weights."""
-    config = TrainConfig(
-        model="r3d_tiny_8x4",
-        data=small_dataset.uri,
-        checkpoints=str(tmp_path_factory.mktemp("undisturbed")),
-        run="calm",
-        workers=2,
-        epochs=4,
-        checkpoint_steps=3,
-        log_steps=1,
-        keep=100,
-        set=(*SMALL, "recipe.dropout=0.3"),
-    )
-    finish(start(config))
-    return config, weights_sha(f"{config.checkpoints}/calm")
-
-
 @pytest.mark.slow
 def test_killed_driver_resumes_to_the_same_bits(undisturbed: tuple[TrainConfig, str]) -> None:
     config, expected = undisturbed
@@ -209,20 +202,25 @@ def test_killed_at_every_moment_resumes_to_the_same_bits(undisturbed: tuple[Trai
         assert weights_sha(f"{config.checkpoints}/moment-{number}") == expected
 
 
-def test_in_a_versioned_bucket_damage_is_walked_back(config: TrainConfig, bucket: str) -> None:
-    config = replace(config, checkpoints=bucket + "/ckpts")
-    result = train(config)
-    expected = weights_sha(result.run_uri)
-    run = Run(result.run_uri)
+def test_in_a_versioned_bucket_damage_is_walked_back(
+    undisturbed: tuple[TrainConfig, str], bucket: str
+) -> None:
+    config, expected = undisturbed
+    finished = Path(config.checkpoints, config.run)
+    config = replace(config, checkpoints=f"{bucket}/ckpts")
+    run = Run(f"{bucket}/ckpts/{config.run}")
+    for path in finished.rglob("*"):
+        if path.is_file():
+            storage.upload(path, storage.join(run.uri, path.relative_to(finished).as_posix()))
     newest, before = run.names()[:2]
     storage.write(storage.join(run.uri, newest, "model.safetensors"), b"damaged")
     storage.delete(storage.join(run.uri, "latest.json"))  # as if the last commit had not come to its end
-    run.point("latest", newest, 11, {})
+    run.point("latest", newest, 15, {})
     said: list[str] = []
     train(config, said.append)
     assert any("model.safetensors is damaged" in line for line in said)
     assert any(f"resumed from {run.uri}/{before}" in line for line in said)
-    assert weights_sha(result.run_uri) == expected
+    assert weights_sha(run.uri) == expected
 
 
 @pytest.mark.parametrize(
