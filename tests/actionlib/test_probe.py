@@ -123,14 +123,15 @@ def test_a_file_that_hangs_every_child_is_refused(
     assert (tmp_path / "tries").read_text() == "x\nx\n"
 
 
-def test_a_child_without_memory_is_replaced_and_asked_again(clip: Path) -> None:
+def test_a_child_without_memory_is_replaced_and_asked_again(clip: Path, tmp_path: Path) -> None:
     """What earlier files left in a child must not be held against this one."""
+    large = make(tmp_path / "large.mp4", "color=s=3000x2000:r=10", "-frames:v", "1")  # more than it has at hand
     with Prober() as prober:
         prober.probe(clip)
         child = prober._child
         assert child is not None
         resource.prlimit(child.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
-        assert prober.probe(clip).width == 96
+        assert prober.probe(large).width == 3000
         assert prober._child is not child
 
 
