@@ -124,8 +124,8 @@ def test_a_file_that_hangs_every_child_is_refused(
 
 
 def test_a_child_without_memory_is_replaced_and_asked_again(clip: Path, tmp_path: Path) -> None:
-    """What earlier files left in a child must not be held against this one."""
-    large = make(tmp_path / "large.mp4", "color=s=3000x2000:r=10", "-frames:v", "1")  # more than it has at hand
+    """What earlier files left in a child must not be held against this one, which needs more than is at hand."""
+    large = make(tmp_path / "large.mp4", "color=s=3000x2000:r=10", "-frames:v", "1")
     with Prober() as prober:
         prober.probe(clip)
         child = prober._child
