@@ -37,7 +37,7 @@ demo-stop: install
 # long files come first.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder -m $(PLAIN) \
-	  --durations 25 tests/jobs tests/pipelines tests/zoo tests
+	  --durations 25 tests/jobs tests/pipelines/test_train.py tests/pipelines tests/zoo tests
 
 test-slow: install
 	$(BIN)/python -m pytest -m "slow or faults"

@@ -17,8 +17,10 @@ from actionlib.transcode import ffmpeg_program
 from pipelines import cluster, local_s3
 from pipelines.prepare import PrepareConfig, prepare
 
-# Ray reads this at import: no usage report leaves a test machine.
+# Ray reads these when it starts: no usage report leaves a test machine, and its workers are as urgent as the tests
+# beside them; at Ray's own niceness of 15 those leave them no processor.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 
 @pytest.fixture(scope="session")
