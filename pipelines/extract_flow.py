@@ -21,7 +21,7 @@ import ray
 from actionlib.errors import InputError
 from actionlib.flow.methods import Method
 from actionlib.flow.quantise import FlowFormat
-from actionlib.flow.videos import ON_GPU, estimator, flow_of_video, parameters_of
+from actionlib.flow.videos import ON_GPU, Span, estimator, flow_of_video, parameters_of
 from actionlib.lease import Lease
 from pipelines import cluster, flow_plan, flow_run
 from pipelines.flow_plan import FlowPlan, opened, stored_rows
@@ -171,7 +171,7 @@ def _try(plan: FlowPlan, index: int, device: str) -> tuple[int, float, int]:
     if pairs < 1:
         return 0, 0.0, 0
     estimate = estimator(plan.settings["method"], device)
-    flow_of_video(video, estimate, plan.form, 0, 1)  # compiles, which a run does once a process
+    flow_of_video(Span(video, 0, 1), estimate, plan.form)  # compiles, which a run does once a process
     started = time.monotonic()
-    flow = flow_of_video(video, estimate, plan.form, 0, pairs)
+    flow = flow_of_video(Span(video, 0, pairs), estimate, plan.form)
     return pairs, time.monotonic() - started, len(flow.data)

@@ -7,22 +7,27 @@ the same, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from actionlib import shards, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import DecodeError, ShardError
-from actionlib.flow.videos import estimator, flow_of_video, join
+from actionlib.flow.quantise import FlowFormat
+from actionlib.flow.videos import CHUNK_PAIRS, Estimate, Span, estimator, flow_of_video, flow_of_videos, join
 from actionlib.samples import EncodedVideo
 from actionlib.shards import ShardWriter, video_sha256
 from pipelines.flow_plan import FlowPlan, opened
 from pipelines.shard_task import Counts, scratch_folder, write_record
 
-FlowOf = Callable[[Dataset, dict[str, Any], int], tuple[EncodedVideo, int]]
-"""Videos, manifest row and its number -> the flow, and the bytes it was made of. Raises DecodeError."""
+Row = dict[str, Any]
+Result = Callable[[], tuple[EncodedVideo, int]]
+"""The flow of a video and the bytes it was made of. Raises DecodeError where it has none."""
+Results = Callable[[Dataset, Sequence[tuple[int, Row]]], Iterator[Result]]
+"""The videos of a shard, manifest rows with their numbers, -> what became of each, in order."""
 
-_GPU_PAIRS = 512  # of a video at once on a GPU; 2 GB with all that TV-L1 keeps of them at 340x256
+_GPU_PAIRS = 512  # at once on a GPU; 2 GB with all that TV-L1 keeps of them at 340x256
 
 
 def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
@@ -31,7 +36,7 @@ def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
     uri = plan.part(row, begin)
     if not storage.exists(uri):
         video = opened(plan.data, plan.version).read(row)
-        part = _flow(plan, video, device, begin, end)
+        part = flow_of_video(Span(video, begin, end), *_how(plan, device))
         with scratch_folder() as folder:
             local = folder / "part.parquet"
             with ShardWriter(local, part.encoding) as writer:
@@ -42,7 +47,7 @@ def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
 
 
 def make_shard(
-    plan: FlowPlan, shard: int, flow_of: FlowOf, report: Callable[[Counts], None] = lambda counts: None
+    plan: FlowPlan, shard: int, flows: Results, report: Callable[[Counts], None] = lambda counts: None
 ) -> Counts:
     """Store the flow of a shard's videos and write its record; `report` is called after every video.
 
@@ -50,16 +55,15 @@ def make_shard(
         ShardError: a stored video or a part is damaged, or the shard was stored before with other content.
     """
     data = opened(plan.data, plan.version)
-    rows = [data.row(index) for index in plan.rows(shard)]
-    path = plan.shard_path(shard, [row["id"] for row in rows])
+    rows = [(index, data.row(index)) for index in plan.rows(shard)]
+    path = plan.shard_path(shard, [row["id"] for _, row in rows])
     counts, results = Counts(), []
     with scratch_folder() as folder:
         local = folder / "shard.parquet"
         with ShardWriter(local, f"flow_{plan.form.encoding}") as writer:
-            for index, row in zip(plan.rows(shard), rows, strict=True):
+            for (_, row), flow in zip(rows, flows(data, rows), strict=True):
                 try:
-                    flow, source_bytes = flow_of(data, row, index)
-                    results.append(_stored(row, flow, source_bytes, path, writer))
+                    results.append(_stored(row, *flow(), path, writer))
                 except DecodeError as error:
                     results.append(_rejected(data, row, error))
                 counts.add([results[-1]])
@@ -68,15 +72,13 @@ def make_shard(
         if finished.rows:
             storage.upload(local, storage.join(plan.output, path))
     write_record(plan.record(shard), finished if finished.rows else None, results)
-    for index in plan.rows(shard):
+    for index, _ in rows:
         for begin, _ in plan.parts_of(index):
             storage.delete(plan.part(index, begin))
     return counts
 
 
-def _stored(
-    row: dict[str, Any], flow: EncodedVideo, source_bytes: int, path: str, writer: ShardWriter
-) -> dict[str, Any]:
+def _stored(row: Row, flow: EncodedVideo, source_bytes: int, path: str, writer: ShardWriter) -> Row:
     """Append the flow of a video; returns what its manifest row says beyond what that of the video does."""
     return {
         "id": row["id"],
@@ -94,7 +96,7 @@ def _stored(
     }
 
 
-def _rejected(data: Dataset, row: dict[str, Any], error: DecodeError) -> dict[str, Any]:
+def _rejected(data: Dataset, row: Row, error: DecodeError) -> Row:
     """The manifest row of a video without flow. Raises ShardError where it is the stored video that is damaged."""
     if error.stage != "flow":
         raise ShardError(
@@ -105,29 +107,37 @@ def _rejected(data: Dataset, row: dict[str, Any], error: DecodeError) -> dict[st
 
 
 def extracted(
-    data: Dataset, row: dict[str, Any], index: int, plan: FlowPlan, device: str
-) -> tuple[EncodedVideo, int]:
-    """The flow of a stored video, computed now or by the tasks of its parts."""
-    video = data.read_row(row)
-    parts = plan.parts_of(index)
-    if not parts:
-        return _flow(plan, video, device, 0, video.frames - 1), row["bytes"]
-    return join(list(_read_parts(plan, video, index, parts))), row["bytes"]
+    data: Dataset, rows: Sequence[tuple[int, Row]], plan: FlowPlan, device: str
+) -> Iterator[Result]:
+    """The flow of stored videos, computed now in batches across videos, or before by the tasks of its parts."""
+    spans = (Span(data.read_row(row)) for index, row in rows if not plan.parts_of(index))
+    computed = flow_of_videos(spans, *_how(plan, device))
+    for index, row in rows:
+        flow: Callable[[], EncodedVideo]
+        flow = (
+            functools.partial(_joined, plan, data, index) if plan.parts_of(index) else next(computed).result
+        )
+        yield functools.partial(_with_size, flow, row)
 
 
-def _read_parts(
-    plan: FlowPlan, video: EncodedVideo, index: int, parts: list[tuple[int, int]]
-) -> Iterator[EncodedVideo]:
+def _with_size(flow: Callable[[], EncodedVideo], row: Row) -> tuple[EncodedVideo, int]:
+    return flow(), row["bytes"]
+
+
+def _joined(plan: FlowPlan, data: Dataset, index: int) -> EncodedVideo:
+    return join(list(_read_parts(plan, data.read(index), index)))
+
+
+def _read_parts(plan: FlowPlan, video: EncodedVideo, index: int) -> Iterator[EncodedVideo]:
     encoding = f"flow_{plan.form.encoding}"
-    for begin, end in parts:
+    for begin, end in plan.parts_of(index):
         uri = plan.part(index, begin)
         filesystem, path = storage.arrow_filesystem(uri)
         data, offsets = shards.read_row(shards.open_shard(filesystem, path, encoding), 0, uri)
         yield EncodedVideo(data, encoding, end - begin, video.height, video.width, video.fps, offsets)
 
 
-def _flow(plan: FlowPlan, video: EncodedVideo, device: str, begin: int, end: int) -> EncodedVideo:
-    estimate = estimator(plan.settings["method"], device)
-    if device == "cuda":
-        return flow_of_video(video, estimate, plan.form, begin, end, _GPU_PAIRS)
-    return flow_of_video(video, estimate, plan.form, begin, end)
+def _how(plan: FlowPlan, device: str) -> tuple[Estimate, FlowFormat, int]:
+    """What computes flow, how it is stored, and pairs at once."""
+    pairs = _GPU_PAIRS if device == "cuda" else CHUNK_PAIRS
+    return estimator(plan.settings["method"], device), plan.form, pairs

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from actionlib.samples import EncodedVideo
 from actionlib.source import is_folder
 from pipelines import cluster, flow_plan, flow_run
 from pipelines.flow_plan import FlowPlan, opened, stored_rows
-from pipelines.flow_shard import make_shard
+from pipelines.flow_shard import Result, Row, make_shard
 from pipelines.shard_task import Counts
 
 _LOOKED_AT = 32  # videos, spread over the set; none of them has flow where --source is wrong
@@ -110,12 +110,19 @@ def _make_shard(
 
 
 def imported(
-    data: Dataset, row: dict[str, Any], index: int, plan: FlowPlan, shared: frozenset[str]
+    data: Dataset, rows: Sequence[tuple[int, Row]], plan: FlowPlan, shared: frozenset[str]
+) -> Iterator[Result]:
+    """The flow of videos out of their folders, each read when it is asked for."""
+    return (functools.partial(_read, plan, shared, row, data.classes) for _, row in rows)
+
+
+def _read(
+    plan: FlowPlan, shared: frozenset[str], row: Row, classes: tuple[str, ...]
 ) -> tuple[EncodedVideo, int]:
-    """The flow of a video out of its folder, and the size of its files. Raises DecodeError of stage `flow`."""
+    """The flow of a video, and the size of its files. Raises DecodeError of stage `flow`."""
     if row["frames"] < 2:
         raise DecodeError("flow", f"{row['frames']} frame: flow is between two")
-    folder, pairs = _found(str(plan.source), names(row, data.classes), shared)
+    folder, pairs = _found(str(plan.source), names(row, classes), shared)
     return read_flow(folder, pairs, row["frames"], row["fps"], plan.form)
 
 
@@ -133,7 +140,7 @@ def _found(
     raise DecodeError("flow", "no folder with its flow")
 
 
-def names(row: dict[str, Any], classes: tuple[str, ...]) -> list[str]:
+def names(row: Row, classes: tuple[str, ...]) -> list[str]:
     """What the folder with the flow of a video may be called, below the source.
 
     Example: `train/3/v_01.mp4` of class `run` -> `train/3/v_01`, `run/v_01`, `v_01`.

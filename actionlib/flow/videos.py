@@ -1,14 +1,18 @@
-"""A stored video becomes stored flow: decode, grey, flow, levels, planes, some frames at a time.
+"""Stored videos become stored flow: decode, grey, flow, levels, planes, some frames at a time.
 
 Flow is made of the frames that are stored, so that it fits them pair by pair, whether it is made right after
-preprocessing or years later.
+preprocessing or years later. A batch holds pairs of videos that follow each other, as a GPU wants it full; flow looks at
+pairs alone, so what is stored does not depend on that.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +21,14 @@ import numpy.typing as npt
 from actionlib.decode import decode_array
 from actionlib.errors import DecodeError, InputError
 from actionlib.flow.methods import Method, flow
-from actionlib.flow.quantise import FlowFormat, encode_planes, quantise
+from actionlib.flow.quantise import Flow, FlowFormat, encode_planes, quantise
 from actionlib.flow.tvl1 import FAST, OPENCV, TVL1
 from actionlib.samples import EncodedVideo
 
-Estimate = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]  # (T, H, W) -> (T - 1, 2, H, W)
+Grey = npt.NDArray[np.uint8]
+Estimate = Callable[
+    [Sequence[Grey]], list[Flow]
+]  # clips (T, H, W) of one size -> the flow (T - 1, 2, H, W) of each
 
 _TVL1: dict[str, TVL1] = {"tvl1": OPENCV, "tvl1_fast": FAST}
 ON_GPU = tuple(_TVL1)  # methods that have a GPU engine
@@ -34,55 +41,137 @@ def parameters_of(method: Method) -> dict[str, Any]:
 
 
 def estimator(method: Method, device: str) -> Estimate:
-    """A function of grey frames `(T, H, W)` that gives their flow, on one thread or on the GPU of this process.
+    """A function of grey clips that gives their flow, on one thread or on the GPU of this process.
 
     Raises:
         InputError: an unknown method, one whose package is not installed, or one that has no GPU engine.
     """
     if device != "cuda":
         flow(np.zeros((1, 16, 16), np.uint8), method)  # says what is missing
-        return lambda frames: flow(frames, method, threads=1)
+        return lambda clips: [flow(clip, method, threads=1) for clip in clips]
     if method not in ON_GPU:
         raise InputError(f"flow method {method} runs on CPUs only; use tvl1 or the CPU")
+    return functools.partial(together, parameters=_TVL1[method], device=device)
+
+
+def together(clips: Sequence[Grey], parameters: TVL1, device: str) -> list[Flow]:
+    """TV-L1 of the pairs of all clips as one batch of the torch engine; a clip's last frame has no pair."""
     # at first use: the compiler that it brings takes seconds to import, which CPU workers can do without
     import torch
 
     from actionlib.flow.tvl1_torch import tvl1_torch
 
-    return lambda frames: tvl1_torch(torch.from_numpy(frames).to(device), _TVL1[method]).cpu().numpy()
+    ends = np.cumsum([len(clip) for clip in clips])
+    pairs = np.setdiff1d(np.arange(ends[-1]), ends - 1)
+    frames = torch.from_numpy(np.concatenate(clips)).to(device)
+    found = tvl1_torch(frames, parameters, pairs=torch.from_numpy(pairs).to(device)).cpu().numpy()
+    return np.split(found, (ends - np.arange(1, len(ends) + 1))[:-1])
+
+
+@dataclass(frozen=True)
+class Span:
+    """The pairs `begin <= t < end` of a stored video (default: all); pair t is of the frames t and t + 1."""
+
+    video: EncodedVideo
+    begin: int = 0
+    end: int | None = None
+
+    @property
+    def pairs(self) -> range:
+        return range(self.begin, self.video.frames - 1 if self.end is None else self.end)
 
 
 def flow_of_video(
-    video: EncodedVideo,
-    estimate: Estimate,
-    form: FlowFormat,
-    begin: int = 0,
-    end: int | None = None,
-    chunk_pairs: int = CHUNK_PAIRS,
+    span: Span, estimate: Estimate, form: FlowFormat, batch_pairs: int = CHUNK_PAIRS
 ) -> EncodedVideo:
-    """The flow of the pairs `begin <= t < end` of a stored video (default: all); pair t is of the frames t and t + 1.
+    """`flow_of_videos` of a single one. Raises DecodeError as its future does."""
+    return next(flow_of_videos([span], estimate, form, batch_pairs)).result()
 
-    Memory does not grow with the video's length but for the result. The same bytes whatever `chunk_pairs` is and
-    however a video is cut, as long as `estimate` looks at pairs alone.
 
-    Raises:
+def flow_of_videos(
+    spans: Iterable[Span], estimate: Estimate, form: FlowFormat, batch_pairs: int = CHUNK_PAIRS
+) -> Iterator[Future[EncodedVideo]]:
+    """The flow of stored videos, in their order, each as a future that is done.
+
+    Memory does not grow with a video's length but for the result. The same bytes whatever `batch_pairs` is, however a
+    video is cut and whatever others are in the batch, as long as `estimate` looks at pairs alone.
+
+    A future raises:
         DecodeError: stage `flow`, where there is one frame only; stage `verify`, where the video is damaged.
     """
-    if video.frames < 2:
-        raise DecodeError("flow", f"{video.frames} frame: flow is between two")
-    end = video.frames - 1 if end is None else end
-    chunks = []
-    for first in range(begin, end, chunk_pairs):
-        last = min(first + chunk_pairs, end)
-        flow = estimate(grey(decode_array(video, range(first, last + 1))))
-        if flow.shape != (last - first, 2, video.height, video.width):
-            raise AssertionError(f"flow of pairs {first} to {last} is {flow.shape}; defect")
+    waiting: deque[_Work] = deque()
+    batch = _Batch(estimate, form, batch_pairs)
+    for span in spans:
+        work = _Work(span)
+        waiting.append(work)
+        try:
+            batch.add(work)
+        except DecodeError as error:
+            batch.drop(work)
+            work.done.set_exception(error)
+        while waiting and waiting[0].done.done():
+            yield waiting.popleft().done
+    batch.solve()
+    yield from (work.done for work in waiting)
+
+
+class _Work:
+    """A span whose flow comes out of one batch or several."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.stored: list[EncodedVideo] = []
+        self.done: Future[EncodedVideo] = Future()
+
+    def store(self, flow: Flow, form: FlowFormat) -> None:
+        """Add the flow of the pairs that come next."""
+        video = self.span.video
         data, offsets = encode_planes(quantise(flow, form.bound, form.rule), form)
         encoding = f"flow_{form.encoding}"
-        chunks.append(
-            EncodedVideo(data, encoding, last - first, video.height, video.width, video.fps, offsets)
+        self.stored.append(
+            EncodedVideo(data, encoding, len(flow), video.height, video.width, video.fps, offsets)
         )
-    return join(chunks)
+        if sum(part.frames for part in self.stored) == len(self.span.pairs):
+            self.done.set_result(join(self.stored))
+
+
+class _Batch:
+    """Clips of one size, of one video or several, up to a number of pairs."""
+
+    def __init__(self, estimate: Estimate, form: FlowFormat, most_pairs: int) -> None:
+        self.estimate, self.form, self.most_pairs = estimate, form, most_pairs
+        self.clips: list[tuple[_Work, Grey]] = []
+        self.room = most_pairs
+
+    def add(self, work: _Work) -> None:
+        """Add all pairs of a span; a batch that is full is computed. Raises DecodeError."""
+        video, pairs = work.span.video, work.span.pairs
+        if video.frames < 2:
+            raise DecodeError("flow", f"{video.frames} frame: flow is between two")
+        if self.clips and self.clips[0][1].shape[1:] != (video.height, video.width):
+            self.solve()
+        first = pairs.start
+        while first < pairs.stop:
+            last = min(first + self.room, pairs.stop)
+            self.clips.append((work, grey(decode_array(video, range(first, last + 1)))))
+            self.room -= last - first
+            if not self.room:
+                self.solve()
+            first = last
+
+    def drop(self, work: _Work) -> None:
+        """Leave out what was added of a span; the room it took stays unused."""
+        self.clips = [clip for clip in self.clips if clip[0] is not work]
+
+    def solve(self) -> None:
+        """Compute and store the flow of all clips."""
+        clips, self.clips, self.room = self.clips, [], self.most_pairs
+        if clips:
+            flows = self.estimate([frames for _, frames in clips])
+            for (work, frames), flow in zip(clips, flows, strict=True):
+                if flow.shape != (len(frames) - 1, 2, *frames.shape[1:]):
+                    raise AssertionError(f"flow of frames {frames.shape} is {flow.shape}; defect")
+                work.store(flow, self.form)
 
 
 def join(parts: Sequence[EncodedVideo]) -> EncodedVideo:

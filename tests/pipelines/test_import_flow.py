@@ -187,11 +187,14 @@ def test_flow_on_s3(small_dataset: Dataset, source: Path, flow: Dataset, tmp_pat
     data = opened(plan.data, plan.version)
     rows = {row["id"]: row for index in data.stored() for row in [data.row(int(index))]}
     index = {flow.row(int(index))["id"]: int(index) for index in flow.stored()}
-    video, size = import_flow.imported(data, rows["testsrc2-4"], 0, plan, frozenset())
+    there, lost = import_flow.imported(
+        data, [(0, rows["testsrc2-4"]), (1, rows["smptebars-4"])], plan, frozenset()
+    )
+    video, size = there()
     assert video == flow.read(index["testsrc2-4"]) and size == len(video.data)
     assert plan.settings == flow.document["flow"]
     with pytest.raises(ActionlibError, match="no folder with its flow"):
-        import_flow.imported(data, rows["smptebars-4"], 0, plan, frozenset())
+        lost()
 
 
 def test_a_picture_of_pil_is_what_is_read(source: Path, flow: Dataset) -> None:
