@@ -7,9 +7,11 @@ import os
 import warnings
 from pathlib import Path
 
-# Read when Ray starts: no usage report leaves the machine, and a worker without GPUs keeps CUDA_VISIBLE_DEVICES.
+# Read when Ray starts: no usage report leaves the machine, a worker without GPUs keeps CUDA_VISIBLE_DEVICES, and a
+# task is not started for ever on a machine without memory (Ray waits 1, 2, 4 s between these tries).
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_task_oom_retries", "3")
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -11,9 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+import ray.exceptions
 from tqdm import tqdm
 
 from pipelines import cluster
+
+PATIENCE_S = 10.0  # with a process that keeps what is to be shown
 
 
 class Recent:
@@ -68,9 +72,9 @@ class Ticker:
             self.show(f"{text}  {detail}".rstrip())
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class _Mailbox:
-    """Lines on their way from workers to the driver."""
+    """Lines on their way from workers to the driver. What lies there when it is killed is lost."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -92,10 +96,15 @@ def relay(show: Callable[[str], None], every_s: float = 1) -> Iterator[Callable[
     mailbox = _Mailbox.options(scheduling_strategy=cluster.beside_driver()).remote()  # type: ignore[attr-defined]
     ended = threading.Event()
 
+    def empty() -> None:
+        # Where it was killed, or does not answer, some lines are not shown: nothing to fail for.
+        with contextlib.suppress(ray.exceptions.RayError):
+            for line in ray.get(mailbox.take.remote(), timeout=PATIENCE_S):
+                show(line)
+
     def drain() -> None:
         while not ended.wait(every_s):
-            for line in ray.get(mailbox.take.remote()):
-                show(line)
+            empty()
 
     thread = threading.Thread(target=drain, daemon=True)
     thread.start()
@@ -104,8 +113,7 @@ def relay(show: Callable[[str], None], every_s: float = 1) -> Iterator[Callable[
     finally:
         ended.set()
         thread.join()
-        for line in ray.get(mailbox.take.remote()):
-            show(line)
+        empty()
 
 
 class _Say:

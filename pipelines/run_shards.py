@@ -100,7 +100,8 @@ def cause_of(error: ray.exceptions.RayError) -> Exception:
         )
     if isinstance(error, ray.exceptions.RayTaskError):
         return error
+    reason = str(error).partition("\n")[0]  # Ray adds what it knows of the machine, which is in its log
     return ActionlibError(
-        f"a shard could not be made, its worker died {_TASK_RETRIES + 1} times: {error}. If memory ran out, give fewer "
+        f"a shard could not be made, its worker died again and again: {reason}. If memory ran out, give fewer "
         "--workers; the same command continues"
     )

@@ -13,17 +13,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+import ray.exceptions
 
 from pipelines import cluster
-from pipelines.progress import Recent, Ticker
+from pipelines.progress import PATIENCE_S, Recent, Ticker
 from pipelines.shard_task import Counts
 
 _EVERY_S = 2.0
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class Monitor:
-    """Keeps the last report of every shard."""
+    """Keeps the last report of every shard. It may die like any worker: it then counts what it hears from there on."""
 
     def __init__(self) -> None:
         self._shards: dict[int, Counts] = {}
@@ -76,7 +77,12 @@ class Shown:
         self._recent.rates(self._started, 0, 0, 0)
 
     def update(self) -> None:
-        counts: Counts = ray.get(self.monitor.totals.remote())
+        try:
+            counts: Counts = ray.get(self.monitor.totals.remote(), timeout=PATIENCE_S)
+        except ray.exceptions.RayError:
+            return  # killed, or its machine has no memory for it: nothing to fail for, the records are what counts
+        if counts.done < self._ticker.done:
+            return  # the monitor was started again and knows less than was shown
         now = time.monotonic()
         frames, read, written = self._recent.rates(now, counts.frames, counts.bytes_in, counts.bytes_out)
         detail = f"{frames:.0f} frames/s  {read / 1e6:.2f} MB/s in  {written / 1e6:.2f} MB/s out"

@@ -22,7 +22,7 @@ from pipelines import estimate, plan, prepare
 from pipelines.estimate import Trial
 from pipelines.prepare import PrepareConfig
 from pipelines.progress import Recent
-from pipelines.shard_progress import Monitor
+from pipelines.shard_progress import Monitor, shown
 from pipelines.shard_task import Counts
 from tests.conftest import PATTERNS
 
@@ -195,6 +195,21 @@ def test_a_shard_that_is_done_again_counts_once(local_ray: None) -> None:
         8,
     )
     assert totals.rejections == {"probe: x": 3, "fetch: y": 1} and totals.done == 10
+
+
+def test_a_monitor_that_dies_ends_nothing(local_ray: None, capsys: pytest.CaptureFixture[str]) -> None:
+    with shown("set", 9) as progress:
+        ray.get(progress.monitor.put.remote(0, Counts(stored=5)))
+        progress.update()
+        ray.kill(progress.monitor, no_restart=False)
+        progress.update()
+        ray.get(progress.monitor.put.remote(1, Counts(stored=9)))
+        progress.update()
+        assert "set: 9/9" in capsys.readouterr().out
+    with shown("gone", 9) as progress:
+        ray.kill(progress.monitor)
+        progress.update()
+    assert "gone" not in capsys.readouterr().out
 
 
 def test_a_damaged_sample_is_taken_again(tmp_path: Path) -> None:

@@ -190,16 +190,18 @@ def test_killed_worker_resumes_to_the_same_bits(undisturbed: tuple[TrainConfig, 
 
 
 @pytest.mark.faults
-def test_killed_at_every_moment_resumes_to_the_same_bits(undisturbed: tuple[TrainConfig, str]) -> None:
+@pytest.mark.parametrize("number", range(10))
+def test_killed_at_every_moment_resumes_to_the_same_bits(
+    undisturbed: tuple[TrainConfig, str], number: int
+) -> None:
     config, expected = undisturbed
-    for number in range(10):
-        killed = replace(config, run=f"moment-{number}")
-        process = start(killed)
-        wait_for_step(process, 1 + number)
-        time.sleep(0.13 * number)
-        kill_everything(process)
-        finish(start(killed))
-        assert weights_sha(f"{config.checkpoints}/moment-{number}") == expected
+    killed = replace(config, run=f"moment-{number}")
+    process = start(killed)
+    wait_for_step(process, 1 + number)
+    time.sleep(0.13 * number)
+    kill_everything(process)
+    finish(start(killed))
+    assert weights_sha(f"{config.checkpoints}/moment-{number}") == expected
 
 
 def test_in_a_versioned_bucket_damage_is_walked_back(
