@@ -80,7 +80,9 @@ class Shown:
         try:
             counts: Counts = ray.get(self.monitor.totals.remote(), timeout=PATIENCE_S)
         except ray.exceptions.RayError:
-            return  # killed, or its machine has no memory for it: nothing to fail for, the records are what counts
+            # Nothing to fail for, the records are what counts; but without memory for its own processes Ray waits.
+            self._ticker.show(f"{self._ticker.what}: Ray's processes here do not answer; is memory short?")
+            return
         if counts.done < self._ticker.done:
             return  # the monitor was started again and knows less than was shown
         now = time.monotonic()
