@@ -80,12 +80,13 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
         seconds = int(time.monotonic() - started)
         show(f"\n[{seconds // 60}:{seconds % 60:02d}] {text}")
 
-    heading("S3 endpoint and Ray on this machine")
+    heading("S3 endpoint on this machine")
     server = local_s3.start(folder)
     os.environ.update(server.environment)
     local_s3.create_bucket(BUCKET.removeprefix("s3://"), versioned=True)
     show(f"S3 endpoint {server.endpoint}, bucket {BUCKET} (versioned)")
-    cluster.connect(cpus=max(2, os.cpu_count() or 2))
+    if (os.cpu_count() or 1) < 2:  # two workers share the core; elsewhere the first step with work starts Ray
+        cluster.connect(cpus=2)
 
     if config.data is None:
         heading("draw the first set of videos")
