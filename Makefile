@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PLAIN := "not slow and not gpu and not faults"
 export RAY_USAGE_STATS_ENABLED = 0
+# Hundreds of processes import the same modules: bytecode is kept, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help install demo demo-stop test test-slow lint check clean
 
@@ -14,16 +16,15 @@ help:
 	@echo "make test        the test suite;  make test-slow: the long experiments"
 	@echo "make check       lint, types, import contract"
 
-# torch first and alone: any other way of asking for it downloads gigabytes of CUDA libraries. Of 17,000 files a third is
-# ever imported: --no-compile leaves their bytecode to the first use, which is a minute less.
+# torch first and alone: any other way of asking for it downloads gigabytes of CUDA libraries
 $(BIN)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	@# Debian's python3 without python3-venv cannot put pip into a new environment; its pip can
 	$(PYTHON) -m venv $(VENV) > /dev/null \
 	  || { $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } \
 	  || { echo "no virtual environment could be made: apt-get install python3-venv python3-pip"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --editable .[dev]
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .[dev]
 	@touch $@
 
 install: $(BIN)/.installed
