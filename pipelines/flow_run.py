@@ -163,10 +163,12 @@ def _check_share(plan: FlowPlan, made: _Made, max_rejected: float) -> None:
     count = made.rejected.total()
     if count == made.videos or count > max_rejected * made.videos:
         most = "; ".join(f"{n} x {reason}" for reason, n in made.rejected.most_common(5))
+        allow = (
+            "" if count == made.videos else "where that is right, run again with a larger --max-rejected; "
+        )
         raise ActionlibError(
             f"{plan.output}: {count} of {made.videos} stored videos have no flow ({most}); nothing is published. The "
-            "reason of each is in _shards/ there. Where that is right, run again with a larger --max-rejected; where the "
-            "flow was mended, with another --output"
+            f"reason of each is in _shards/ there; {allow}where videos or flow were mended, with another --output"
         )
 
 

@@ -46,12 +46,20 @@ def test_train_evaluate_and_roll_back(small_dataset: Dataset, bucket: str, ray_c
     assert Run(run_uri).target("latest") is not None
     places = ["--data", small_dataset.uri, "--checkpoints", place, "--run", "first"]
     flags = ["--model", "r3d_tiny_8x4", *places, "--epochs", 2, "--workers", 2, "--set", *RECIPE]
-    assert "is finished (8 steps); nothing to do" in run(sys.executable, "jobs/train.py", *flags)
+    said = submit(ray_cluster, "--", "python", "jobs/train.py", *flags)
+    assert "is finished (8 steps); nothing to do" in said
 
     flags = ["--weights", run_uri, "--data", small_dataset.uri, "--protocol", "2x1"]
     said = submit(ray_cluster, "--", "python", "jobs/evaluate.py", *flags)
     assert "on 8 of 12 videos (2x1 views)" in said
-    assert "already evaluated" in run(sys.executable, "jobs/evaluate.py", *flags)
+    variables = {
+        "ACTIONLIB_WEIGHTS": run_uri,
+        "ACTIONLIB_DATA": small_dataset.uri,
+        "ACTIONLIB_PROTOCOL": "2x1",
+    }
+    said = submit(ray_cluster, "--runtime-env-json", json.dumps({"env_vars": variables}), "jobs/evaluate.py")
+    assert "already evaluated" in said
+    assert "on 8 of 12 videos (3x1 views)" in run(sys.executable, "jobs/evaluate.py", *flags[:-1], "3x1")
 
     words = [sys.executable, "jobs/checkpoints.py", "--checkpoints", place, "--run", "first"]
     listed = run(*words, "--verify")
