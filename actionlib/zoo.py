@@ -13,7 +13,7 @@ from torch import nn
 
 from actionlib import weights
 from actionlib.errors import CheckpointError, RecipeError
-from actionlib.models.blocks import freeze_batch_norm
+from actionlib.models.blocks import OwnWeightsOnly, freeze_batch_norm
 from actionlib.models.csn import in_form_of
 from actionlib.models.heads import HEAD, of_classifier
 from actionlib.recipes import Protocol, Recipe
@@ -98,11 +98,12 @@ def create_model(
             weights.locate(name, weights.DEFAULT if pretrained is True else pretrained)
         ).model
         num_classes = _classes_of(given) if num_classes is None else num_classes
-    model = entry.build(
-        num_classes=CLASSES[entry.dataset] if num_classes is None else num_classes,
-        in_channels=entry.channels if in_channels is None else in_channels,
-        dropout=entry.recipe.dropout if dropout is None else dropout,
-    )
+    with OwnWeightsOnly():
+        model = entry.build(
+            num_classes=CLASSES[entry.dataset] if num_classes is None else num_classes,
+            in_channels=entry.channels if in_channels is None else in_channels,
+            dropout=entry.recipe.dropout if dropout is None else dropout,
+        )
     if given is not None:
         _load_pretrained(model, given)
     freeze_batch_norm(model, partial=partial_bn, frozen=frozen_bn)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 Stride = tuple[int, ...]
 Norm = Callable[[int], nn.Module]
@@ -141,6 +142,18 @@ def initialise(network: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+class OwnWeightsOnly(TorchFunctionMode):
+    """While a network is built, leave out PyTorch's own weights of convolutions and linear layers.
+
+    Every network draws its own right after, and drawing twice is half of the time that building one takes.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is nn.init.kaiming_uniform_:  # what layers call; networks here do not
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def channels_last(network: nn.Module) -> None:
