@@ -8,13 +8,17 @@ import subprocess
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import pytest
 
 from actionlib.errors import ActionlibError, AlreadyRunningError, InputError, LabelError, ShardError
 from jobs import (
+    checkpoints,
     cli,
+    demo,
+    evaluate,
     preprocess_ava,
     preprocess_folder,
     preprocess_hmdb51,
@@ -28,6 +32,7 @@ from jobs import (
     preprocess_thumos14,
     preprocess_ucf101,
     preprocess_web,
+    train,
 )
 from jobs.checkpoints import CheckpointsConfig
 from pipelines.demo import DemoConfig
@@ -39,6 +44,7 @@ from pipelines.import_flow import ImportFlowConfig
 from pipelines.inspect_dataset import InspectConfig
 from pipelines.publish import ConvertConfig, PublishConfig
 from pipelines.train_plan import TrainConfig
+from tests.jobs.processes import ROOT
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,33 @@ def test_jobs_are_programs_and_refuse_what_is_not_there(
     }.get(job, ["--annotations", "nothing"])
     assert cli.run(job.main, job.Config, flags + needs) == 2
     assert "nothing" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "config", "flags", "message"),
+    [
+        (train, TrainConfig, ["--model", "x", "--data", "d", "--checkpoints", "c", "--run", "r"], "x"),
+        (evaluate, EvaluateConfig, ["--weights", "s3://no-such-bucket/run", "--data", "d"], "neither a run"),
+        (
+            checkpoints,
+            CheckpointsConfig,
+            ["--checkpoints", "nowhere", "--run", "r"],
+            "no run r with checkpoints",
+        ),
+        (demo, DemoConfig, ["--data", "nowhere"], "no ucfTrainTestlist folder"),
+    ],
+)
+def test_wrong_input_is_one_message(
+    job: ModuleType,
+    config: type[Any],
+    flags: list[str],
+    message: str,
+    s3_server: object,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.run(job.main, config, flags) == 2
+    assert message in capsys.readouterr().err
+    assert not (ROOT / "c").exists()
 
 
 def explanations(config: type[Any], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from actionlib.transcode import ffmpeg_program
 from pipelines import demo, local_s3
-from tests.jobs.test_preprocess_jobs import run
+from tests.jobs.processes import run
 
 CLASSES = ("Bars", "Testing")
 

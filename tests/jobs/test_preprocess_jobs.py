@@ -1,9 +1,7 @@
-"""The preprocess jobs as users run them: with python, by `ray job submit`, and in its short form; over real videos."""
+"""The preprocess jobs of datasets over real videos; those that are submitted to a cluster: test_submitted.py."""
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import subprocess
 import sys
@@ -14,44 +12,7 @@ import pytest
 from actionlib.dataset import Dataset
 from actionlib.transcode import ffmpeg_program
 from jobs import cli, preprocess_k700, preprocess_something_v1, preprocess_something_v2, preprocess_ucf101
-from tests.jobs.conftest import Cluster
-
-ROOT = Path(__file__).parents[2]
-
-
-def run(*words: object, **environment: str) -> str:
-    done = subprocess.run(
-        [str(word) for word in words],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def submit(cluster: Cluster, *words: object) -> str:
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit", "--address", cluster.address]
-    return run(*ray, "--working-dir", ".", *words, **cluster.environment)
-
-
-def make_video(path: Path, seconds: int, *encode: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture = ["-f", "lavfi", "-i", f"testsrc=size=96x64:rate=5:duration={seconds}"]
-    run(ffmpeg_program(), "-v", "error", *picture, *encode, "-pix_fmt", "yuv420p", path)
-
-
-def check_frames(data: Dataset, table: Path) -> None:
-    """Stored frame counts are those that the folder's own table got by decoding."""
-    with table.open(newline="") as file:
-        frames = {Path(row["path"]).name: int(row["decoded_frames"]) for row in csv.DictReader(file)}
-    stored = [row for row in map(data.row, range(len(data))) if row["status"] == "stored"]
-    assert stored
-    for row in stored:
-        assert row["frames"] == frames[Path(row["path"]).name], row["id"]
+from tests.jobs.processes import ROOT, check_frames, make_video, run
 
 
 def test_ucf101_with_python(test_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,59 +42,6 @@ def test_ucf101_with_python(test_data: Path, tmp_path: Path, capsys: pytest.Capt
     flags += ["--limit", 3, "--shard-videos", 2]
     assert cli.run(preprocess_ucf101.main, preprocess_ucf101.Config, [*map(str, flags)]) == 0
     assert "already done" in capsys.readouterr().out
-
-
-def test_hmdb51_submitted(test_data: Path, tmp_path: Path, ray_cluster: Cluster) -> None:
-    root = test_data / "hmdb51"
-    flags = ["--source", root / "hmdb51_org", "--annotations", root / "testTrainMulti_7030_splits"]
-    said = submit(
-        ray_cluster,
-        "--",
-        "python",
-        "jobs/preprocess_hmdb51.py",
-        *flags,
-        "--output",
-        tmp_path / "out",
-        "--limit",
-        3,
-    )
-    data = Dataset.open(str(tmp_path / "out"))
-    assert (len(data), len(data.classes), data.nominal("train1"), data.nominal("test1")) == (
-        6766,
-        51,
-        3570,
-        1530,
-    )
-    check_frames(data, root / "videos.csv")
-    assert "succeeded" in said
-
-
-def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: Cluster) -> None:
-    """Locations from the environment; one file in its class folder, one flat, one listed file that is not there."""
-    places = {"aaaaaaaaaaa": "val/juggling balls", "bbbbbbbbbbb": ".", "-cccccccccc": None}
-    lines = ["label,youtube_id,time_start,time_end,split,is_cc"]
-    for number, (name, place) in enumerate(places.items()):
-        lines.append(
-            f"{'juggling balls' if number == 0 else 'abseiling'},{name},{number},{number + 10},val,0"
-        )
-        if place:
-            path = tmp_path / "videos" / place / f"{name}_{number:06d}_{number + 10:06d}.mp4"
-            make_video(path, 1)
-    (tmp_path / "val.csv").write_text("\n".join(lines))
-    variables = {
-        "ACTIONLIB_SOURCE": str(tmp_path / "videos"),
-        "ACTIONLIB_ANNOTATIONS": str(tmp_path / "val.csv"),
-        "ACTIONLIB_OUTPUT": str(tmp_path / "out"),
-        "ACTIONLIB_ENCODING": "jpeg",
-        "ACTIONLIB_OWN_CLASSES": "1",
-    }
-    submit(ray_cluster, "--runtime-env-json", json.dumps({"env_vars": variables}), "jobs/preprocess_k400.py")
-    data = Dataset.open(str(tmp_path / "out"))
-    assert data.classes == ("abseiling", "juggling balls") and data.encoding == "jpeg"
-    assert data.counts("val") == {"nominal": 3, "stored": 2, "rejected": 0, "missing": 1}
-    labels = {data.row(i)["id"]: data.row(i)["labels"] for i in range(3)}
-    assert labels["aaaaaaaaaaa_000000_000010"] == [1] and labels["-cccccccccc_000002_000012"] == [0]
-    assert data.read(int(data.indices("val")[0])).frames == 5
 
 
 def test_k700_trimmed_from_whole_downloads(
@@ -235,35 +143,6 @@ def test_something_v1_with_official_lists(test_data: Path, tmp_path: Path, local
     assert rows["100218"]["fps"] == 12
     assert data.classes[rows["100218"]["labels"][0]] == "Something falling like a feather or paper"
     assert data.mirrored.pairs == ((2, 4), (30, 41), (52, 66))
-
-
-def test_ut_interaction_from_lists_and_a_config_file(
-    test_data: Path, tmp_path: Path, ray_cluster: Cluster
-) -> None:
-    root = test_data / "ut-interaction"
-    folds = root / "leave_one_sequence_out"
-    settings = {
-        "source": str(root),
-        "output": str(tmp_path / "out"),
-        "name": "ut-interaction",
-        "lists": {f"{half}1": str(folds / f"fold_seq01_{half}.txt") for half in ("train", "test")},
-        "classes": str(root / "classInd.txt"),
-        "resize": "340x256",
-        "limit": 2,
-    }
-    (tmp_path / "job.yaml").write_text(json.dumps(settings))  # JSON is YAML
-    submit(ray_cluster, "--", "python", "jobs/preprocess_folder.py", "--config", tmp_path / "job.yaml")
-    data = Dataset.open(str(tmp_path / "out"))
-    lists = [(folds / f"fold_seq01_{half}.txt").read_text().split("\n") for half in ("train", "test")]
-    assert [data.nominal("train1"), data.nominal("test1")] == [
-        len([line for line in text if line]) for text in lists
-    ]
-    assert (
-        data.classes[4] == "Punching"
-        and data.counts("train1")["stored"] + data.counts("test1")["stored"] == 2
-    )
-    check_frames(data, root / "videos.csv")
-    assert all((row["width"], row["height"]) == (340, 256) for row in map(data.row, data.indices("train1")))
 
 
 @pytest.mark.parametrize("name", ["ucf101", "folder"])
