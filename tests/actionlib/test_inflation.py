@@ -26,16 +26,16 @@ def image_weights() -> dict[str, torch.Tensor]:
 @torch.inference_mode()
 @pytest.mark.parametrize("name", ["i3d_r50_32x2", "slowonly_r50_8x8_in1k"])
 def test_a_still_video_gives_what_its_frame_gives(name: str, image_weights: dict[str, torch.Tensor]) -> None:
-    """Away from both ends of the video, where kernels reach into the padding."""
+    """Away from both ends of the video: at 96 frames the padding still shows in the middle, at 160 nothing of it."""
     video = actionlib.create_model(name).eval()
     left = inflate(video, image_weights)
     assert left == ["head.fc.bias", "head.fc.weight"]
     frames = actionlib.create_model(FRAMES).eval()
     inflate(frames, image_weights)
     frame = torch.randn(1, 3, 1, 32, 32)
-    still = video.maps(frame.expand(-1, -1, 96, -1, -1))
+    still = video.maps(frame.expand(-1, -1, 160, -1, -1))
     middle = still[:, :, still.shape[2] // 2]
-    torch.testing.assert_close(middle, frames.maps(frame)[:, :, 0], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(middle, frames.maps(frame)[:, :, 0], rtol=1e-3, atol=1e-4)
 
 
 def test_flow_gets_the_mean_over_colours(image_weights: dict[str, torch.Tensor]) -> None:

@@ -22,6 +22,7 @@ from pipelines import import_flow
 from pipelines.flow_plan import opened
 from pipelines.import_flow import ImportFlowConfig
 from pipelines.inspect_dataset import InspectConfig, inspect
+from tests.pipelines.job_process import Job
 
 PAIRS = 19  # of 20 frames
 WIDTH, HEIGHT = 61, 47  # not those of the stored videos
@@ -130,6 +131,26 @@ def test_a_run_that_was_broken_off_is_continued_to_the_same_bytes(
     assert "already done" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"bound is 20.0, there it was 15.0.*rule is round"):
         import_flow.import_flow(config_of(small_dataset, source, copied, bound=20.0, rule="round"))
+
+
+@pytest.mark.faults
+def test_a_killed_job_is_continued_to_the_same_bytes(
+    small_dataset: Dataset, source: Path, flow: Dataset, tmp_path: Path
+) -> None:
+    """kill -9 after the first shard; the same command then makes the rest, and says nothing of the first again."""
+    output = tmp_path / "flow"
+    flags = {"data": small_dataset.uri, "source": source, "output": output, "bound": 15, "rule": "truncate"}
+    flags |= {"shard-pairs": 100, "workers": 1}
+    words = [word for name, value in flags.items() for word in (f"--{name}", value)]
+    job = Job("import_flow", output, *words)
+    job.wait_for_records(1)
+    job.kill()
+    done = len(list((output / "_shards").iterdir()))
+    assert 0 < done < len(flow.document["shards"]) and not (output / "_dataset.json").exists()
+    said = Job("import_flow", output, *words).finish()
+    assert f"version {flow.version}" in said and "this run 24 videos" not in said
+    made = {name: digest for name, digest in tree(output).items() if ".upload-" not in name}
+    assert made == tree(Path(flow.uri))
 
 
 def test_flow_that_does_not_fit_costs_its_video_and_says_why(
