@@ -129,7 +129,7 @@ def check_frames(frames: Frames) -> Frames:
 
 def to_grey_levels(frames: Frames) -> Flow:
     """Frames as float32 in [0, 255]."""
-    levels = frames.astype(np.float32)
+    levels = frames.astype(np.float32, order="C")  # Numba would compile once more for another order
     return levels if frames.dtype == np.uint8 else levels * np.float32(255)
 
 

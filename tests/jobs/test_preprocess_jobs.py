@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,14 @@ import pytest
 
 from actionlib.dataset import Dataset
 from actionlib.transcode import ffmpeg_program
-from jobs import cli, preprocess_k700, preprocess_something_v1, preprocess_something_v2, preprocess_ucf101
+from jobs import (
+    cli,
+    preprocess_folder,
+    preprocess_k700,
+    preprocess_something_v1,
+    preprocess_something_v2,
+    preprocess_ucf101,
+)
 from tests.jobs.processes import ROOT, check_frames, make_video, run
 
 
@@ -143,6 +151,36 @@ def test_something_v1_with_official_lists(test_data: Path, tmp_path: Path, local
     assert rows["100218"]["fps"] == 12
     assert data.classes[rows["100218"]["labels"][0]] == "Something falling like a feather or paper"
     assert data.mirrored.pairs == ((2, 4), (30, 41), (52, 66))
+
+
+def test_ut_interaction_from_lists_and_a_config_file(
+    test_data: Path, tmp_path: Path, local_ray: None
+) -> None:
+    root = test_data / "ut-interaction"
+    folds = root / "leave_one_sequence_out"
+    settings = {
+        "source": str(root),
+        "output": str(tmp_path / "out"),
+        "name": "ut-interaction",
+        "lists": {f"{half}1": str(folds / f"fold_seq01_{half}.txt") for half in ("train", "test")},
+        "classes": str(root / "classInd.txt"),
+        "resize": "340x256",
+        "limit": 2,
+    }
+    (tmp_path / "job.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    flags = ["--config", str(tmp_path / "job.yaml")]
+    assert cli.run(preprocess_folder.main, preprocess_folder.Config, flags) == 0
+    data = Dataset.open(str(tmp_path / "out"))
+    lists = [(folds / f"fold_seq01_{half}.txt").read_text().split("\n") for half in ("train", "test")]
+    assert [data.nominal("train1"), data.nominal("test1")] == [
+        len([line for line in text if line]) for text in lists
+    ]
+    assert (
+        data.classes[4] == "Punching"
+        and data.counts("train1")["stored"] + data.counts("test1")["stored"] == 2
+    )
+    check_frames(data, root / "videos.csv")
+    assert all((row["width"], row["height"]) == (340, 256) for row in map(data.row, data.indices("train1")))
 
 
 @pytest.mark.parametrize("name", ["ucf101", "folder"])

@@ -73,35 +73,6 @@ def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: Cluster) -> None:
     assert data.read(int(data.indices("val")[0])).frames == 5
 
 
-def test_ut_interaction_from_lists_and_a_config_file(
-    test_data: Path, tmp_path: Path, ray_cluster: Cluster
-) -> None:
-    root = test_data / "ut-interaction"
-    folds = root / "leave_one_sequence_out"
-    settings = {
-        "source": str(root),
-        "output": str(tmp_path / "out"),
-        "name": "ut-interaction",
-        "lists": {f"{half}1": str(folds / f"fold_seq01_{half}.txt") for half in ("train", "test")},
-        "classes": str(root / "classInd.txt"),
-        "resize": "340x256",
-        "limit": 2,
-    }
-    (tmp_path / "job.yaml").write_text(json.dumps(settings))  # JSON is YAML
-    submit(ray_cluster, "--", "python", "jobs/preprocess_folder.py", "--config", tmp_path / "job.yaml")
-    data = Dataset.open(str(tmp_path / "out"))
-    lists = [(folds / f"fold_seq01_{half}.txt").read_text().split("\n") for half in ("train", "test")]
-    assert [data.nominal("train1"), data.nominal("test1")] == [
-        len([line for line in text if line]) for text in lists
-    ]
-    assert (
-        data.classes[4] == "Punching"
-        and data.counts("train1")["stored"] + data.counts("test1")["stored"] == 2
-    )
-    check_frames(data, root / "videos.csv")
-    assert all((row["width"], row["height"]) == (340, 256) for row in map(data.row, data.indices("train1")))
-
-
 def test_train_evaluate_and_roll_back(small_dataset: Dataset, bucket: str, ray_cluster: Cluster) -> None:
     place = f"{bucket}/ckpts"
     run_uri = f"{place}/first"

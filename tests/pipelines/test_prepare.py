@@ -424,17 +424,18 @@ def test_killed_while_publishing(
     assert ours == theirs
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("name", "number", "when"),
     [
+        ("upload", 1, "before"),
+        ("upload", 1, "after"),
         ("create", 1, "after"),
-        pytest.param("upload", 1, "before", marks=pytest.mark.faults),
-        pytest.param("upload", 1, "after", marks=pytest.mark.faults),
-        pytest.param("upload", 2, "before", marks=pytest.mark.faults),
-        pytest.param("upload", 2, "after", marks=pytest.mark.faults),
-        pytest.param("swap", 2, "after", marks=pytest.mark.faults),
-        pytest.param("swap", 3, "after", marks=pytest.mark.faults),
-        pytest.param("swap", 4, "after", marks=pytest.mark.faults),
+        ("upload", 2, "before"),
+        ("upload", 2, "after"),
+        ("swap", 2, "after"),
+        ("swap", 3, "after"),
+        ("swap", 4, "after"),
     ],
 )
 def test_killed_while_doing_rejected_videos_again(

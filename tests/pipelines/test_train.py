@@ -258,6 +258,7 @@ def test_a_bucket_without_versions_is_refused(config: TrainConfig, bucket: str) 
     assert storage.listing("s3://unversioned-bucket") == {}
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(config: TrainConfig) -> None:
     config = replace(
         config,
