@@ -22,6 +22,22 @@ from pipelines.prepare import PrepareConfig, prepare
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_worker_niceness", "0")
 
+# In this order, the rest after it: the loops of flow, which are compiled there for all later ones; then what takes long.
+FIRST = (
+    "tests/actionlib/flow/test_tvl1.py",
+    "tests/jobs/",
+    "tests/pipelines/test_train.py",
+    "tests/pipelines/",
+    "tests/zoo/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local_s3.Server]:
