@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -22,9 +23,17 @@ def _gradients(model: nn.Module, name: str, x: torch.Tensor) -> dict[str, torch.
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.fixture(scope="module")
+def compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new one: PyTorch's own keeps libraries that a killed process wrote half, and fails at them from then on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        yield
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DISTINCT)
-def test_compiled(name: str) -> None:
+def test_compiled(name: str, compiler_cache: None) -> None:
     """One graph, without a break, and the same numbers; those of an auxiliary classifier too."""
     torch.manual_seed(0)
     torch.compiler.reset()
