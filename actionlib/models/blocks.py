@@ -147,7 +147,7 @@ def initialise(network: nn.Module) -> None:
 class OwnWeightsOnly(TorchFunctionMode):
     """While a network is built, leave out PyTorch's own weights of convolutions and linear layers.
 
-    Every network draws its own right after, and drawing twice is half of the time that building one takes.
+    Every network draws its own right after, and drawing takes most of the time that building one takes.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Jobs on a running cluster: by `ray job submit`, in its short form, and what python then finds; over real videos."""
+"""Jobs on a running cluster: by `ray job submit`, in its short form, and with python after it; over real videos."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
+from jobs import checkpoints, cli
+from jobs.checkpoints import CheckpointsConfig
 from tests.jobs.conftest import Cluster
 from tests.jobs.processes import check_frames, make_video, run, submit
 
@@ -73,7 +77,9 @@ def test_k400_in_the_short_form(tmp_path: Path, ray_cluster: Cluster) -> None:
     assert data.read(int(data.indices("val")[0])).frames == 5
 
 
-def test_train_evaluate_and_roll_back(small_dataset: Dataset, bucket: str, ray_cluster: Cluster) -> None:
+def test_train_evaluate_and_roll_back(
+    small_dataset: Dataset, bucket: str, ray_cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = f"{bucket}/ckpts"
     run_uri = f"{place}/first"
     variables = {
@@ -99,17 +105,17 @@ def test_train_evaluate_and_roll_back(small_dataset: Dataset, bucket: str, ray_c
     variables = {
         "ACTIONLIB_WEIGHTS": run_uri,
         "ACTIONLIB_DATA": small_dataset.uri,
-        "ACTIONLIB_PROTOCOL": "3x1",
+        "ACTIONLIB_PROTOCOL": "2x1",
     }
     said = submit(ray_cluster, "--runtime-env-json", json.dumps({"env_vars": variables}), "jobs/evaluate.py")
-    assert "on 8 of 12 videos (3x1 views)" in said
-    assert "already evaluated" in run(sys.executable, "jobs/evaluate.py", *flags)
+    assert "already evaluated" in said
+    assert "on 8 of 12 videos (3x1 views)" in run(sys.executable, "jobs/evaluate.py", *flags[:-1], "3x1")
 
-    words = [sys.executable, "jobs/checkpoints.py", "--checkpoints", place, "--run", "first"]
-    listed = run(*words, "--verify")
+    words = ["--checkpoints", place, "--run", "first"]
+    listed = run(sys.executable, "jobs/checkpoints.py", *words, "--verify")
     older = re.findall(r"^    (\S+)  \S+  (step-\S+)", listed.split("best:")[0], re.MULTILINE)
     assert len(older) == 1 and listed.count(": intact") == 2
-    said = run(*words, "--roll-back", older[0][0])
-    assert f"latest now names {older[0][1]}" in said
+    assert cli.run(checkpoints.main, CheckpointsConfig, [*words, "--roll-back", older[0][0]]) == 0
+    assert f"latest now names {older[0][1]}" in capsys.readouterr().out
     target = Run(run_uri).target("latest")
     assert target is not None and target["checkpoint"] == older[0][1]
