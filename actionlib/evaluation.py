@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from actionlib.dataset import Dataset
+from actionlib.errors import RecipeError
 from actionlib.loader import TestViews, batches
 from actionlib.recipes import Protocol, Recipe
 from actionlib.transforms import normalise
@@ -21,11 +22,15 @@ class Scorer:
 
     Args:
         loaders: decoding processes; at least 1 where the device is a GPU.
+
+    Raises:
+        RecipeError: the protocol averages maps, and this network has no `classify` for them.
     """
 
     def __init__(
         self, model: nn.Module, recipe: Recipe, protocol: Protocol, device: torch.device, loaders: int
     ) -> None:
+        check_average(model, protocol)
         self.model = model.to(device).eval()
         self.recipe = recipe
         self.protocol = protocol
@@ -45,11 +50,25 @@ class Scorer:
         """uint8 `(N, views, C, T, H, W)` -> scores float32 `(N, classes)` on the CPU."""
         flat = views.flatten(0, 1)
         with torch.inference_mode():
-            scores = torch.cat([self._forward(chunk) for chunk in torch.split(flat, FORWARD_CLIPS)])
-        if self.protocol.average == "softmax":
-            scores = scores.softmax(1)
-        return scores.view(*views.shape[:2], -1).mean(1).cpu()
+            found = torch.cat([self._forward(chunk) for chunk in torch.split(flat, FORWARD_CLIPS)])
+            if self.protocol.average == "softmax":
+                found = found.softmax(1)
+            mean = found.view(*views.shape[:2], *found.shape[1:]).mean(1)
+            if self.protocol.average == "maps":
+                mean = self.model.classify(mean)  # type: ignore[operator]
+        return mean.cpu()
 
     def _forward(self, clips: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.model(normalise(clips.to(self.device), self.recipe.statistics))
-        return scores
+        """What is averaged over the views: logits, or maps."""
+        network: Callable[[torch.Tensor], torch.Tensor] = self.model
+        if self.protocol.average == "maps":
+            network = self.model.maps  # type: ignore[assignment]
+        return network(normalise(clips.to(self.device), self.recipe.statistics))
+
+
+def check_average(model: nn.Module, protocol: Protocol) -> None:
+    """Raises RecipeError where the network cannot be averaged as the protocol says."""
+    if protocol.average == "maps" and not hasattr(model, "classify"):
+        raise RecipeError(
+            f"protocol.average maps: {type(model).__name__} has one layer behind its maps, so that logits is the same"
+        )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.utils.data
 
+from actionlib import colour
 from actionlib.dataset import Dataset
 from actionlib.decode import decode
 from actionlib.errors import DecodeError, ShardError
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from actionlib.training import Sample
 
 
-class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """Key `(epoch, position in videos)` -> augmented uint8 clip `(C, T, h, w)` and class index.
+class TrainClips(torch.utils.data.Dataset[tuple[Any, ...]]):
+    """Key `(epoch, position in videos)` -> augmented uint8 clip `(C, T, h, w)`, class index and, where the recipe changes
+    colours, the maps `(T, 3, 4)` that the device does it with (`actionlib.colour`).
 
     A mirrored clip has the label of its mirrored class, and a class without one is never mirrored; see
     `actionlib.labels.mirrored`.
@@ -46,12 +48,12 @@ class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         self.never = frozenset(mirrored.never)
         self.seed = seed
 
-    def __getitems__(self, keys: Sequence[Sample]) -> list[tuple[torch.Tensor, int]]:
+    def __getitems__(self, keys: Sequence[Sample]) -> list[tuple[Any, ...]]:
         """The samples of a batch."""
         read = _read_ahead(self.dataset, self.videos[[position for _, position in keys]])
         return [self._clip(*key, encoded) for key, encoded in zip(keys, read, strict=True)]
 
-    def _clip(self, epoch: int, position: int, encoded: EncodedVideo) -> tuple[torch.Tensor, int]:
+    def _clip(self, epoch: int, position: int, encoded: EncodedVideo) -> tuple[Any, ...]:
         video = int(self.videos[position])
         rng = np.random.default_rng([self.seed, epoch, video])
         indices = train_indices(encoded.frames, self.recipe.sampling, rng)
@@ -59,7 +61,8 @@ class TrainClips(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         label = int(self.labels[position])
         recipe = self.unmirrored if label in self.never else self.recipe
         clip, is_mirrored = augment(frames_TCHW, recipe, rng)
-        return stack(clip, recipe.sampling), self.partners.get(label, label) if is_mirrored else label
+        sample = stack(clip, recipe.sampling), self.partners.get(label, label) if is_mirrored else label
+        return (*sample, colour.draw(recipe.colour, len(indices), rng)) if recipe.colour.changes else sample
 
 
 class TestViews(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):

@@ -82,11 +82,40 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class ColourJitter:
+    """Random changes of colour in training, see `actionlib.colour`; by default none.
+
+    `brightness`: at most so many levels up or down. `contrast`, `saturation`: factors from, to. `hue`: half turns of
+    the chroma at most, either way. `prob`: of each of these, for each frame. `lighting_std`: of the factors of the
+    principal components of colour that are added to a clip.
+    """
+
+    brightness: float = 0.0
+    contrast: tuple[float, float] = (1.0, 1.0)
+    saturation: tuple[float, float] = (1.0, 1.0)
+    hue: float = 0.0
+    prob: float = 0.5
+    lighting_std: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(min(self.brightness, self.hue, self.lighting_std) >= 0, f"{self}: nothing is below 0")
+        _require(0 <= self.prob <= 1, f"{self}: prob is not a probability")
+        for low, high in (self.contrast, self.saturation):
+            _require(0 <= low <= high, f"{self}: factors are (low, high), not below 0")
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return self != ColourJitter(prob=self.prob)
+
+
+@dataclass(frozen=True)
 class Protocol:
     """How a video is scored at test: `clips` views in time times `crops` in space, averaged.
 
     `crops`: 1 centre, 3 along the long side, 10 the four corners and the centre with their mirror images.
-    `average`: `logits` (same as averaging features before one linear layer) or `softmax` of each view.
+    `average`: `logits` (same as averaging features before one linear layer), `softmax` of each view, or `maps`, the
+    network's last maps, where it has more than one layer behind them (`classify`).
     `segments`: of a test clip, where training has others: TSN trains on 3 or 7 and tests single frames.
     """
 
@@ -94,7 +123,7 @@ class Protocol:
     crops: Literal[1, 3, 10] = 3
     short_side_px: int = 256
     crop_px: int = 256
-    average: Literal["logits", "softmax"] = "logits"
+    average: Literal["logits", "softmax", "maps"] = "logits"
     segments: int | None = None
 
     def __post_init__(self) -> None:
@@ -145,6 +174,7 @@ class Recipe:
     crop_area: tuple[float, float] = (0.08, 1.0)  # `random_resized` only
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)  # `random_resized` only
     flip_prob: float = 0.5
+    colour: ColourJitter = ColourJitter()
     statistics: Statistics = Statistics()
     # optimisation
     optimizer: Literal["sgd"] = "sgd"
@@ -187,6 +217,10 @@ class Recipe:
         _require(0 <= self.warmup_epochs <= self.epochs, "warmup_epochs is between 0 and epochs")
         _require(
             self.train_short_side_px[0] <= self.train_short_side_px[1], "train_short_side_px is (low, high)"
+        )
+        _require(
+            not (self.colour.changes and self.sampling.stacked),
+            "colour: frames that are stacked have no colours to change",
         )
         if self.train_crop in ("random", "centre"):
             _require(

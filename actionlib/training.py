@@ -22,6 +22,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from actionlib import colour
 from actionlib.errors import ActionlibError, RecipeError
 from actionlib.mixing import Part, deal
 from actionlib.objective import training_loss
@@ -189,10 +190,9 @@ class TrainStep:
             dist.all_reduce(values)
         return values.cpu()
 
-    def __call__(
-        self, step: int, lr: float, micro_batches: Sequence[tuple[torch.Tensor, torch.Tensor]]
-    ) -> StepResult:
-        """Train on this worker's micro-batches: uint8 clips `(N, C, T, H, W)` and int64 labels `(N,)`.
+    def __call__(self, step: int, lr: float, micro_batches: Sequence[Sequence[torch.Tensor]]) -> StepResult:
+        """Train on this worker's micro-batches: uint8 clips `(N, C, T, H, W)`, int64 labels `(N,)` and, where the recipe
+        changes colours, their maps `(N, T, 3, 4)`.
 
         Raises:
             NonFiniteLossError: on every worker, with weights and optimizer as they were before the step.
@@ -201,11 +201,11 @@ class TrainStep:
         self.optimizer.zero_grad(set_to_none=True)
         running = _RunningStatistics(self.model)
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for number, (clips, labels) in enumerate(micro_batches):
+        for number, micro_batch in enumerate(micro_batches):
             # The place of this micro-batch in the whole batch, whatever the number of workers.
             torch.manual_seed(_mix(self.seed, step, number * self.world_size + self.rank))
             last = number == len(micro_batches) - 1
-            totals += self._backward(clips, labels, scale=1 / len(micro_batches), sync=last)
+            totals += self._backward(*micro_batch, scale=1 / len(micro_batches), sync=last)
             running.collect()
         totals /= len(micro_batches)
         if self.world_size > 1:
@@ -227,19 +227,24 @@ class TrainStep:
         self.optimizer.step()
         return StepResult(loss, accuracy, norm.item())
 
-    def _backward(self, clips: torch.Tensor, labels: torch.Tensor, scale: float, sync: bool) -> torch.Tensor:
+    def _backward(
+        self, clips: torch.Tensor, labels: torch.Tensor, *colours: torch.Tensor, scale: float, sync: bool
+    ) -> torch.Tensor:
         """Accumulate gradients of one micro-batch; returns (mean loss, accuracy) as float64."""
         labels = labels.to(self.device, non_blocking=True)
         waits = isinstance(self.model, DistributedDataParallel) and not sync
         with self.model.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with self._autocast():
-                loss, logits = training_loss(self.model, self._input(clips), labels, self.recipe)
+                loss, logits = training_loss(self.model, self._input(clips, *colours), labels, self.recipe)
             (loss * scale).backward()  # type: ignore[no-untyped-call]
         correct = (logits.detach().argmax(1) == labels).double().mean()
         return torch.stack([loss.detach().double(), correct])
 
-    def _input(self, clips: torch.Tensor) -> torch.Tensor:
-        x = normalise(clips.to(self.device, non_blocking=True), self.recipe.statistics)
+    def _input(self, clips: torch.Tensor, *colours: torch.Tensor) -> torch.Tensor:
+        x = clips.to(self.device, non_blocking=True)
+        for maps in colours:
+            x = colour.apply(x, maps.to(self.device, non_blocking=True))
+        x = normalise(x, self.recipe.statistics)
         return x.contiguous(memory_format=torch.channels_last_3d) if self.device.type == "cuda" else x
 
     def _autocast(self) -> torch.autocast:

@@ -10,8 +10,7 @@ of the frame (SSN). Test crops resize the whole frame first, as the protocols sa
 on uint8, which torch does fast for channels-last frames; decoders hand out a view of THWC memory, so nothing is copied
 before.
 
-Flips do not change the label. Sets with classes such as "from left to right" need `flip_prob = 0`; swapping the
-label with the flip is not there yet.
+A flip is told to the caller, which knows the classes that it swaps (`actionlib.loader.TrainClips`).
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def normalise(x_NCTHW: torch.Tensor, statistics: Statistics) -> torch.Tensor:
     Inverted channels enter as 255 - x.
 
     Args:
-        x_NCTHW: uint8 `(..., C, T, H, W)` in RGB order.
+        x_NCTHW: levels, uint8 or float32, `(..., C, T, H, W)` in RGB order; float32 ones are overwritten.
 
     Returns:
         float32 of the same shape, channels reversed where the statistics are BGR (of each of stacked frames).

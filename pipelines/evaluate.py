@@ -23,7 +23,7 @@ from actionlib import weights as published
 from actionlib.checkpoints import Checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
-from actionlib.evaluation import Scorer
+from actionlib.evaluation import Scorer, check_average
 from actionlib.recipes import Protocol, Recipe, from_dict, override
 from actionlib.zoo import create_model, load_exactly, model_info
 from pipelines import cluster
@@ -124,8 +124,10 @@ def check(config: EvaluateConfig) -> Plan:
             f"{weights.uri} was trained on {len(trained_on)} classes ({', '.join(trained_on[:3])}, ...) and {dataset.uri} "
             f"has {len(dataset.classes)} ({', '.join(dataset.classes[:3])}, ...); fine-tune it first with --pretrained"
         )
-    load_exactly(create_model(model, num_classes=len(dataset.classes)), weights.model, weights.uri)
+    network = create_model(model, num_classes=len(dataset.classes))
+    load_exactly(network, weights.model, weights.uri)
     protocol = Protocol.parse(config.protocol, recipe.protocol)
+    check_average(network, protocol)
     name = f"{dataset.name}-{dataset.version}-{split}-{protocol.clips}x{protocol.crops}-{weights.sha256[:8]}"
     output = storage.check_uri(config.output or _beside(config.weights, weights, name), "--output")
     storage.check_writable(output, "--output")

@@ -135,6 +135,8 @@ def check(config: TrainConfig) -> Plan:
     recipe = override(info.recipe, config.set)
     if config.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=config.epochs)
+    if recipe.colour.changes and info.modality != "rgb":
+        raise InputError(f"--set recipe.colour: {info.name} takes {info.modality}, which has no colours")
     if config.pretrained is not None and config.imagenet is not None:
         raise InputError("--pretrained and --imagenet both say how to start; give one")
     if config.pretrained is not None:

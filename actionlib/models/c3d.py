@@ -89,9 +89,13 @@ class C3d(nn.Module):
         features: torch.Tensor = self.neck(self.maps(x).flatten(1))
         return features
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.head(self.features(x))
+    def classify(self, maps: torch.Tensor) -> torch.Tensor:
+        """Logits of last maps, such as their mean over the views of a video."""
+        logits: torch.Tensor = self.head(self.neck(maps.flatten(1)))
         return logits
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classify(self.maps(x))
 
 
 def _linear(channels_in: int, channels: int) -> nn.Linear:

@@ -104,9 +104,10 @@ SLOWFAST_R101_8X8 = replace(
     source="gluoncv logs/action_recognition/kinetics400/slowfast_8x8_resnet101_kinetics400.sh and .log",
 )
 # Unlike its other networks, C3D averages the views of a video before the first fully connected layer, not before the
-# last one; ours averages logits.
+# last one.
 C3D = replace(
     R2PLUS1D,
+    protocol=replace(R2PLUS1D.protocol, average="maps"),
     base_lr=0.01,
     batch=128,
     micro_batch=16,

@@ -8,7 +8,7 @@ import torch
 
 from actionlib.dataset import Dataset
 from actionlib.loader import TrainClips
-from actionlib.recipes import Recipe, Sampling
+from actionlib.recipes import ColourJitter, Recipe, Sampling
 
 
 def test_a_mirrored_clip_has_the_label_of_the_mirrored_class(small_dataset: Dataset) -> None:
@@ -39,3 +39,22 @@ def test_a_mirrored_clip_has_the_label_of_the_mirrored_class(small_dataset: Data
     assert [label for _, label in clips(small_dataset, 1.0)] == labels, (
         "a dataset that says nothing of mirrors"
     )
+
+
+def test_maps_of_colours_come_with_clips_where_the_recipe_changes_colours(small_dataset: Dataset) -> None:
+    sampling = Sampling("uniform", frames=2)
+    plain = Recipe(
+        sampling=sampling, train_crop="centre", train_crop_px=32, train_short_side_px=(32, 32), flip_prob=0.0
+    )
+    jitter = dataclasses.replace(plain, colour=ColourJitter(brightness=20.0, lighting_std=0.1))
+    videos = small_dataset.indices("train")
+    keys = [(0, 0), (1, 0), (0, 1)]
+    without = TrainClips(small_dataset, videos, plain, seed=1).__getitems__(keys)
+    first, again = (TrainClips(small_dataset, videos, jitter, seed=1).__getitems__(keys) for _ in range(2))
+    for (clip, label), (same_clip, same_label, maps), (_, _, same_maps) in zip(
+        without, first, again, strict=True
+    ):
+        assert torch.equal(clip, same_clip) and label == same_label
+        assert maps.shape == (2, 3, 4) and torch.equal(maps, same_maps)
+    assert not torch.equal(first[0][2], first[1][2]), "another epoch, other colours"
+    assert not torch.equal(first[0][2], first[2][2]), "another video, other colours"

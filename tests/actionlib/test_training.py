@@ -181,3 +181,14 @@ def test_gradients_are_clipped_to_the_norm() -> None:
             before[name] - free.unwrapped.get_parameter(name) - decay,
         )
         assert torch.allclose(moved, moved_free * 0.01 / norm, atol=1e-6), name
+
+
+def test_colours_are_changed_before_the_statistics() -> None:
+    """Maps that double the levels and add 3, beside clips that are so already."""
+    plain, coloured = make(), make()
+    doubled = [((clips // 4) * 2 + 3, labels) for clips, labels in batch()]
+    maps = torch.cat([2 * torch.eye(3), torch.full((3, 1), 3.0)], 1).expand(2, 4, 3, 4)
+    plain(0, 0.1, doubled)
+    coloured(0, 0.1, [(clips // 4, labels, maps) for clips, labels in batch()])
+    for ours, theirs in zip(coloured.unwrapped.parameters(), plain.unwrapped.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)

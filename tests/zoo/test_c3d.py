@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from actionlib import convert, create_model
+from actionlib import convert, create_model, model_info
 from actionlib.errors import CheckpointError, RecipeError
+from actionlib.evaluation import Scorer
 from actionlib.models.c3d import LAST_MAP, Pools, c3d
+from actionlib.transforms import normalise
 
 SPORTS1M = "c3d_16x1_sports1m"
 
@@ -61,6 +63,26 @@ def test_the_file_for_sports1m_has_no_classifier() -> None:
     back = convert.from_upstream(theirs, model=SPORTS1M, upstream="mmaction")
     assert back["head.fc.weight"].shape == (487, 4096) and not back["head.fc.weight"].any()
     assert all(torch.equal(back[name], value) for name, value in weights.items())
+
+
+@torch.inference_mode()
+def test_maps_are_averaged_over_views_before_the_first_layer() -> None:
+    """As GluonCV does; the mean of the logits of single views is another one."""
+    info = model_info("c3d_16x2_k400_gcvmx")
+    assert info.protocol.average == "maps"
+    torch.manual_seed(0)
+    model = c3d(pools="padded", num_classes=7, dropout=0.5).eval()
+    model.backbone = torch.nn.Sequential(torch.nn.AvgPool3d((16, 24, 24)), torch.nn.Conv3d(3, 512, 1))
+    views = torch.randint(0, 256, (2, 3, 3, 16, 96, 96), dtype=torch.uint8)
+    found = Scorer(model, info.recipe, info.protocol, torch.device("cpu"), loaders=0).average(views)
+    x = normalise(views, info.recipe.statistics)
+    maps = torch.stack([model.maps(x[:, view]) for view in range(3)]).mean(0)
+    expected = model.head(model.neck(maps.flatten(1)))
+    torch.testing.assert_close(found, expected)
+    assert (found - torch.stack([model(x[:, view]) for view in range(3)]).mean(0)).abs().max() > 1e-6
+    with pytest.raises(RecipeError, match="one layer"):
+        small = create_model("r3d_tiny_8x4")
+        Scorer(small, info.recipe, info.protocol, torch.device("cpu"), loaders=0)
 
 
 def test_dropout_is_behind_both_layers() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from actionlib.recipes import Recipe
+from actionlib.recipes import ColourJitter, Recipe
 from actionlib.zoo_table import ZOO
 from tests.zoo.test_catalogue import FILE
 
@@ -42,6 +42,14 @@ OTHERWISE: dict[tuple[str, str], Any] = {
     # one number for both directions
     ("tsn_flow_bninception.py", "statistics.mean"): (128.0,),
     ("tsn_flow_bninception.py", "statistics.std"): (1.0,),
+}
+
+
+COLOURS = {
+    "none": ColourJitter(),
+    "brightness+-32 contrast/saturation 0.6-1.4 hue +-18 each p0.5; pca lighting std 0.1": ColourJitter(
+        brightness=32, contrast=(0.6, 1.4), saturation=(0.6, 1.4), hue=18, prob=0.5, lighting_std=0.1
+    ),
 }
 
 
@@ -116,6 +124,8 @@ def _sampling(row: dict[str, str]) -> Iterator[tuple[str, Any]]:
         yield "crop_max_distort", int(found[2])
     if row["train_crop"].startswith("multiscale"):
         yield "crop_positions", 5 if "_5_" in row["train_crop"] else 13
+    if row["color_aug"]:
+        yield "colour", COLOURS[row["color_aug"]]
 
 
 def _test(row: dict[str, str]) -> Iterator[tuple[str, Any]]:
@@ -131,7 +141,9 @@ def _test(row: dict[str, str]) -> Iterator[tuple[str, Any]]:
     if side := re.search(r"short(\d+)", row["test_resize"]):
         yield "protocol.short_side_px", int(side[1])
     if row["score_avg"]:
-        yield "protocol.average", "softmax" if row["score_avg"].startswith("softmax") else "logits"
+        # with one linear layer behind it, a mean feature gives the mean of logits; C3D has three
+        feature = "maps" if row["upstream"] == "gluoncv" and row["family"] == "c3d" else "logits"
+        yield "protocol.average", "softmax" if row["score_avg"].startswith("softmax") else feature
 
 
 def value_of(recipe: Recipe, field: str) -> Any:
