@@ -146,12 +146,18 @@ class Dataset:
     @property
     def modality(self) -> str:
         """`rgb`, or `flow` for a dataset that jobs/extract_flow.py or import_flow.py made for one."""
-        return "flow" if "flow" in self.document else "rgb"
+        return "rgb" if self.flow is None else "flow"
+
+    @property
+    def flow(self) -> dict[str, Any] | None:
+        """How flow was made and stored, such as its `bound` in pixels and `rule`; None for videos."""
+        found: dict[str, Any] | None = self.document.get("flow")
+        return found
 
     @property
     def videos_version(self) -> str:
         """The version of the videos: the dataset's own, or that of the one its flow was made of."""
-        return str(self.document["flow"]["of_version"]) if "flow" in self.document else self.version
+        return self.version if self.flow is None else str(self.flow["of_version"])
 
     @property
     def resize(self) -> str:

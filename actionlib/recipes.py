@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from actionlib.errors import RecipeError
 
+# Of the flow that TSN, TSM, I3D and MMAction trained on, in pixels, where entries do not say otherwise.
+FLOW_BOUND_PX = 20.0
+
 
 def _require(condition: bool, message: str) -> None:
     if not condition:
@@ -63,7 +66,8 @@ class Sampling:
 class Statistics:
     """How uint8 RGB becomes the network's numbers: `(x / (255 / value_scale) - mean) / std`, in `channel_order`.
 
-    Channels whose number is in `inverted` enter as 255 - x: MMAction does that to the x of flow.
+    Channels whose number is in `inverted` enter as 255 - x: MMAction does that to the x of flow. Levels of flow are
+    meant as stored with a bound of `FLOW_BOUND_PX`, rounded; `of_levels` gives the statistics for others.
     """
 
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
@@ -78,6 +82,29 @@ class Statistics:
         )
         _require(
             set(self.inverted) <= set(range(len(self.mean))), f"{self}: inverted are numbers of channels"
+        )
+
+    def of_levels(self, bound_px: float, rule: str) -> Statistics:
+        """Statistics that give the same numbers of flow whose levels are stored with another bound or rule.
+
+        Level v stands for `2 * bound_px * (v + e) / 255 - bound_px` pixels, e being 0.5 where it was truncated and 0
+        where it was rounded (`actionlib.flow.quantise`), so one kind of levels is `ratio * v + shift` of another.
+
+        Worked example: with a bound of 10 instead of 20 px a level is half as far from the middle, so std becomes
+        twice as large; a mean of 128, half a level above the middle of 127.5, becomes 128.5.
+        """
+        ratio = bound_px / FLOW_BOUND_PX
+        half = 0.5 if rule == "truncate" else 0.0
+        shift = ratio * half + 127.5 * (1 - ratio)
+        unit = self.value_scale / 255
+        shifts = [
+            255 * (1 - ratio) - shift if channel in self.inverted else shift
+            for channel in range(len(self.mean))
+        ]
+        return dataclasses.replace(
+            self,
+            mean=tuple((mean - s * unit) / ratio for mean, s in zip(self.mean, shifts, strict=True)),
+            std=tuple(std / ratio for std in self.std),
         )
 
 
@@ -227,6 +254,17 @@ class Recipe:
                 self.train_crop_px <= self.train_short_side_px[0],
                 f"train_crop_px {self.train_crop_px} does not fit into short side {self.train_short_side_px[0]}",
             )
+
+
+def for_flow(recipe: Recipe, flow: typing.Mapping[str, Any] | None) -> Recipe:
+    """The recipe with the statistics of a dataset's levels.
+
+    Args:
+        flow: what the dataset's document says of how its flow is stored; None where it holds RGB.
+    """
+    if flow is None:
+        return recipe
+    return dataclasses.replace(recipe, statistics=recipe.statistics.of_levels(flow["bound"], flow["rule"]))
 
 
 def override(recipe: Recipe, assignments: typing.Sequence[str]) -> Recipe:

@@ -230,8 +230,8 @@ def _resize(frames_TCHW: torch.Tensor, height: int, width: int) -> torch.Tensor:
 def _mirrored(x_CTHW: np.ndarray) -> np.ndarray:
     """uint8 `(..., C, T, H, W)` with left and right exchanged, contiguous.
 
-    Two channels are flow, whose x changes its sign: level v stands for `(2 v / 255 - 1) * bound`, 255 - v for its
-    negative, exactly.
+    Two channels are flow, whose x changes its sign: a rounded level v stands for `(2 v / 255 - 1) * bound`, 255 - v for
+    its negative, exactly; of truncated ones it is a level too much, as in the tools that published weights come from.
     """
     mirrored = np.ascontiguousarray(x_CTHW[..., ::-1])
     if x_CTHW.shape[-4] == 2:

@@ -24,7 +24,7 @@ from actionlib.checkpoints import Checkpoint
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.evaluation import Scorer, check_average
-from actionlib.recipes import Protocol, Recipe, from_dict, override
+from actionlib.recipes import Protocol, Recipe, for_flow, from_dict, override
 from actionlib.zoo import create_model, load_exactly, model_info
 from pipelines import cluster
 from pipelines import scores as stored
@@ -230,8 +230,8 @@ class ScoreGroups:
             torch.set_num_threads(1)  # reductions depend on the number of threads
         model = create_model(plan.model, num_classes=len(plan.classes))
         load_exactly(model, published.load(plan.weights).model, plan.weights)
-        self.scorer = Scorer(model, plan.recipe, plan.protocol, device, loaders)
         self.dataset = Dataset.open(plan.data)
+        self.scorer = Scorer(model, for_flow(plan.recipe, self.dataset.flow), plan.protocol, device, loaders)
         self.videos = self.dataset.indices(plan.split)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:

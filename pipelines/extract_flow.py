@@ -21,12 +21,11 @@ import ray
 from actionlib.errors import InputError
 from actionlib.flow.methods import Method
 from actionlib.flow.quantise import FlowFormat
-from actionlib.flow.videos import ON_GPU, Span, estimator, flow_of_video, parameters_of
+from actionlib.flow.videos import ON_GPU, Span, estimator, flow_of_videos, parameters_of
 from actionlib.lease import Lease
 from pipelines import cluster, flow_plan, flow_run
 from pipelines.flow_plan import FlowPlan, opened, stored_rows
-from pipelines.flow_run import TASK_MEMORY_BYTES
-from pipelines.flow_shard import extracted, make_part, make_shard
+from pipelines.flow_shard import GPU_PAIRS, extracted, how, make_part, make_shard
 from pipelines.run_shards import run_shards
 from pipelines.shard_task import Counts
 
@@ -111,7 +110,7 @@ def _work(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int], held: L
     rows = {row for shard in pending for row in plan.rows(shard)}
     parts = [number for number, part in enumerate(plan.parts) if part[0] in rows]
     stage = functools.partial(_part_stage, plan=plan, device=device)
-    for _ in run_shards(stage, parts, at_once, 1, TASK_MEMORY_BYTES, share):
+    for _ in run_shards(stage, parts, at_once, 1, flow_run.task_memory_bytes(share), share):
         held.check()
     make = functools.partial(_make_shard, plan, device)
     return flow_run.make_shards(plan, pending, make, held, at_once, share)
@@ -145,8 +144,11 @@ def cost(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int] | None = 
     pairs = np.maximum(data.frames(stored[left]) - 1, 0)
     device, share, at_once = _resources(config)
     chosen = np.unique(np.linspace(0, len(left) - 1, _TRIALS).round().astype(np.int64))
-    trial = ray.remote(num_cpus=1, num_gpus=share, memory=TASK_MEMORY_BYTES)(_try)
-    trials = ray.get([trial.remote(plan, int(stored[left[i]]), device) for i in chosen])
+    rows = [int(stored[left[i]]) for i in chosen]
+    # On a GPU one task alone, with as full a batch as theirs: more pairs at once cost it little more.
+    tasks, most = ([rows], GPU_PAIRS // len(rows)) if share else ([[row] for row in rows], _TRIAL_PAIRS)
+    trial = ray.remote(num_cpus=1, num_gpus=share, memory=flow_run.task_memory_bytes(share))(_try)
+    trials = ray.get([trial.remote(plan, task, device, most) for task in tasks])
     tried, seconds, size = (sum(values) for values in zip(*trials, strict=True))
     lines = [
         f"plan    flow of {len(left)} of {len(stored)} stored videos of {data.name} {data.version}: {int(pairs.sum())} pairs "
@@ -155,23 +157,29 @@ def cost(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int] | None = 
     if tried:
         hours = float(pairs.sum()) * seconds / tried / 3600
         at_once = at_once or cluster.cores()
-        unit = "core-hours" if device == "cpu" else f"hours of a task (1/{config.tasks_per_gpu} GPU)"
+        busy = min(at_once, len(shards))
+        # what a task alone does is what its whole GPU does; others beside it use the time in which it decodes
+        cards = max(1, int(busy * share)) if share else busy
+        unit = "GPU-hours at most" if share else "core-hours"
         lines.append(
-            f"        {tried / seconds:.1f} pairs/s a task on {device} ({config.method}), about {hours:.3g} {unit}, "
-            f"{hours / min(at_once, len(shards)):.3g} hours with {min(at_once, len(shards))} at once; about "
-            f"{pairs.sum() * size / tried / 1e9:.3g} GB: from {tried} pairs done for a trial"
+            f"        {tried / seconds:.1f} pairs/s on a {'GPU' if share else 'core'} ({config.method}), about {hours:.3g} "
+            f"{unit}, {hours / cards:.3g} hours with {busy} tasks at once; about {pairs.sum() * size / tried / 1e9:.3g} GB: "
+            f"from {tried} pairs done for a trial"
         )
     return lines
 
 
-def _try(plan: FlowPlan, index: int, device: str) -> tuple[int, float, int]:
-    """Pairs, seconds and stored bytes of the beginning of a video; zeros where it has no pair."""
-    video = opened(plan.data, plan.version).read(index)
-    pairs = min(video.frames - 1, _TRIAL_PAIRS)
-    if pairs < 1:
+def _try(plan: FlowPlan, rows: list[int], device: str, most: int) -> tuple[int, float, int]:
+    """Pairs, seconds and stored bytes of the beginnings of videos, `most` pairs each; zeros where there is no pair."""
+    data = opened(plan.data, plan.version)
+    videos = [video for video in map(data.read, rows) if video.frames > 1]
+    spans = [Span(video, 0, min(video.frames - 1, most)) for video in videos]
+    if not spans:
         return 0, 0.0, 0
-    estimate = estimator(plan.settings["method"], device)
-    flow_of_video(Span(video, 0, 1), estimate, plan.form)  # compiles, which a run does once a process
+    plan_of_task = how(plan, device)
+    # What is compiled is compiled once a process of the run; on a GPU for the sizes of a batch.
+    first = spans if device == "cuda" else [Span(videos[0], 0, 1)]
+    list(flow_of_videos(first, *plan_of_task))
     started = time.monotonic()
-    flow = flow_of_video(Span(video, 0, pairs), estimate, plan.form)
-    return pairs, time.monotonic() - started, len(flow.data)
+    flows = [future.result() for future in flow_of_videos(spans, *plan_of_task)]
+    return sum(flow.frames for flow in flows), time.monotonic() - started, sum(len(f.data) for f in flows)

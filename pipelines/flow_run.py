@@ -30,7 +30,7 @@ from pipelines.run_shards import run_shards
 from pipelines.shard_task import Counts
 
 # Of one task: a video, its flow in chunks, and the flow of all of it as stored; AVA's 15 minutes take the most.
-TASK_MEMORY_BYTES = 1 << 30
+_TASK_MEMORY_BYTES, _GPU_TASK_MEMORY_BYTES = 1 << 30, 4 << 30
 
 _OF_VIDEOS_ONLY = ("encoder", "tables", "previous")  # in the document of the videos
 _READERS = 16  # records at a time
@@ -70,6 +70,11 @@ def make_flow(plan: FlowPlan, work: Callable[[list[int], Lease], str], max_rejec
     return made.version
 
 
+def task_memory_bytes(gpu_share: float) -> int:
+    """Reserved for a task, on a GPU or not."""
+    return _GPU_TASK_MEMORY_BYTES if gpu_share else _TASK_MEMORY_BYTES
+
+
 def _remove_parts(plan: FlowPlan) -> None:
     """A task that was killed after its record and before it removed its parts left them; all shards are made now."""
     folder = storage.join(plan.output, "_parts")
@@ -90,7 +95,7 @@ def make_shards(
     videos = sum(plan.begins[shard + 1] - plan.begins[shard] for shard in pending)
     with shard_progress.shown("flow", videos) as progress:
         stage = functools.partial(_stage, make=make, monitor=progress.monitor)
-        for made in run_shards(stage, pending, workers, 1, TASK_MEMORY_BYTES, gpu_share):
+        for made in run_shards(stage, pending, workers, 1, task_memory_bytes(gpu_share), gpu_share):
             held.check()
             counts.include(made)
         return progress.throughput(counts).replace("frames/s", "pairs/s")

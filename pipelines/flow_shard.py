@@ -8,6 +8,7 @@ the same, bit by bit.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ Result = Callable[[], tuple[EncodedVideo, int]]
 Results = Callable[[Dataset, Sequence[tuple[int, Row]]], Iterator[Result]]
 """The videos of a shard, manifest rows with their numbers, -> what became of each, in order."""
 
-_GPU_PAIRS = 512  # at once on a GPU; 2 GB with all that TV-L1 keeps of them at 340x256
+GPU_PAIRS = 512  # at once on a GPU; 2 GB with all that TV-L1 keeps of them at 340x256
 
 
 def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
@@ -36,7 +37,7 @@ def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
     uri = plan.part(row, begin)
     if not storage.exists(uri):
         video = opened(plan.data, plan.version).read(row)
-        part = flow_of_video(Span(video, begin, end), *_how(plan, device))
+        part = flow_of_video(Span(video, begin, end), *how(plan, device))
         with scratch_folder() as folder:
             local = folder / "part.parquet"
             with ShardWriter(local, part.encoding) as writer:
@@ -111,7 +112,7 @@ def extracted(
 ) -> Iterator[Result]:
     """The flow of stored videos, computed now in batches across videos, or before by the tasks of its parts."""
     spans = (Span(data.read_row(row)) for index, row in rows if not plan.parts_of(index))
-    computed = flow_of_videos(spans, *_how(plan, device))
+    computed = flow_of_videos(spans, *how(plan, device))
     for index, row in rows:
         flow: Callable[[], EncodedVideo]
         flow = (
@@ -137,7 +138,11 @@ def _read_parts(plan: FlowPlan, video: EncodedVideo, index: int) -> Iterator[Enc
         yield EncodedVideo(data, encoding, end - begin, video.height, video.width, video.fps, offsets)
 
 
-def _how(plan: FlowPlan, device: str) -> tuple[Estimate, FlowFormat, int]:
-    """What computes flow, how it is stored, and pairs at once."""
-    pairs = _GPU_PAIRS if device == "cuda" else CHUNK_PAIRS
+def how(plan: FlowPlan, device: str) -> tuple[Estimate, FlowFormat, int]:
+    """What computes flow in this process, how it is stored, and pairs at once."""
+    if device == "cuda":
+        os.environ["ACTIONLIB_DECODER"] = (
+            "pyav"  # decord and CUDA in one process crash now and then (decord#293, #324)
+        )
+    pairs = GPU_PAIRS if device == "cuda" else CHUNK_PAIRS
     return estimator(plan.settings["method"], device), plan.form, pairs

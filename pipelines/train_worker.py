@@ -25,6 +25,7 @@ from actionlib.dataset import Dataset
 from actionlib.loader import TestViews, TrainClips, batches
 from actionlib.metrics import top_k_accuracy
 from actionlib.models.blocks import channels_last
+from actionlib.recipes import Recipe, for_flow
 from actionlib.training import (
     BatchPlan,
     NonFiniteLossError,
@@ -52,8 +53,8 @@ def train_worker(arguments: dict[str, Any]) -> str | None:
         # Reductions depend on the thread count: one thread a worker makes two machines agree bit by bit.
         torch.set_num_threads(1)
     run = Run(plan.run_uri)
-    train_step, first_step = _restore(plan, run, device, log.say)
     dataset = Dataset.open(plan.config.data)
+    train_step, first_step = _restore(plan, for_flow(plan.recipe, dataset.flow), run, device, log.say)
     videos, _ = training_videos(dataset, plan.split, plan.config.kinds)
     clips = TrainClips(dataset, videos, plan.recipe, plan.config.seed)
     keys = micro_batch_keys(log.plan, first_step, rank, world_size)
@@ -83,8 +84,14 @@ def train_worker(arguments: dict[str, Any]) -> str | None:
     return None
 
 
-def _restore(plan: Plan, run: Run, device: torch.device, say: Callable[[str], None]) -> tuple[TrainStep, int]:
-    """The training as its newest checkpoint left it, or at its beginning; and the number of steps done."""
+def _restore(
+    plan: Plan, recipe: Recipe, run: Run, device: torch.device, say: Callable[[str], None]
+) -> tuple[TrainStep, int]:
+    """The training as its newest checkpoint left it, or at its beginning; and the number of steps done.
+
+    Args:
+        recipe: that of the plan with the statistics of the dataset.
+    """
     torch.manual_seed(plan.config.seed)  # every worker draws the same new layers
     model = make_model(plan)
     newest = run.newest(say)
@@ -100,9 +107,7 @@ def _restore(plan: Plan, run: Run, device: torch.device, say: Callable[[str], No
     model = ray.train.torch.prepare_model(
         model, move_to_device=False, parallel_strategy_kwargs={"broadcast_buffers": False}
     )
-    train_step = TrainStep(
-        model, plan.recipe, plan.config.seed, device, _autocast(plan.config.precision, device)
-    )
+    train_step = TrainStep(model, recipe, plan.config.seed, device, _autocast(plan.config.precision, device))
     if newest is not None and newest.optimizer is not None:
         train_step.optimizer.load_state_dict(newest.optimizer)
     return train_step, 0 if newest is None else newest.step

@@ -32,7 +32,8 @@ def flow(frames: Frames, method: Method = "tvl1", *, threads: int | None = None)
         frames: (T, H, W), T at least 1, sides at least 16 px; uint8, or float in [0, 1].
         method: `tvl1` with OpenCV's parameters, `tvl1_fast`, or OpenCV's `farneback` or `dis` (medium preset), which
             see 8 bits of a float frame.
-        threads: pairs at once for TV-L1 (default: all cores of this process). The bits do not depend on it.
+        threads: pairs at once for TV-L1, threads of OpenCV for its methods, from then on (default: all cores of this
+            process). The bits do not depend on it.
 
     Returns:
         float32 (T - 1, 2, H, W): x (right) and y (down) in pixels, from frame t to t + 1.
@@ -44,7 +45,7 @@ def flow(frames: Frames, method: Method = "tvl1", *, threads: int | None = None)
         raise InputError(f"flow method {method!r}: it is one of {', '.join(get_args(Method))}")
     if method in ("tvl1", "tvl1_fast"):
         return tvl1(frames, OPENCV if method == "tvl1" else FAST, threads=threads)
-    calc = _opencv_method(method)
+    calc = _opencv_method(method, threads)
     frames = check_frames(frames)
     levels = frames if frames.dtype == np.uint8 else np.rint(frames * 255).astype(np.uint8)
     result = np.empty((len(levels) - 1, 2, *levels.shape[1:]), np.float32)
@@ -69,7 +70,7 @@ def flow_of_chunks(
         last = frames[-1:]
 
 
-def _opencv_method(method: Method) -> Any:
+def _opencv_method(method: Method, threads: int | None) -> Any:
     """A function of two uint8 frames (H, W) that gives flow (H, W, 2)."""
     try:
         cv2: Any = importlib.import_module("cv2")
@@ -77,6 +78,8 @@ def _opencv_method(method: Method) -> Any:
         raise InputError(
             f"flow method {method} is OpenCV's; pip install opencv-contrib-python-headless, or use tvl1"
         ) from error
+    if threads is not None:
+        cv2.setNumThreads(threads)
     if method == "farneback":
         return lambda first, second: cv2.calcOpticalFlowFarneback(first, second, None, **_FARNEBACK)
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from actionlib.errors import DecodeError, InputError
+from actionlib.recipes import FLOW_BOUND_PX
 
 Rule = Literal["round", "truncate"]
 Levels = npt.NDArray[np.uint8]
@@ -34,7 +35,7 @@ class FlowFormat:
         quality: of JPEG, 1 to 95; OpenCV's default and so that of the published flow is 95.
     """
 
-    bound: float = 20.0
+    bound: float = FLOW_BOUND_PX
     rule: Rule = "round"
     encoding: Literal["jpeg", "png"] = "jpeg"
     quality: int = 95

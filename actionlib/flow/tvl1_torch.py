@@ -6,6 +6,10 @@ stopping is summed in integers, whose order cannot matter. So a pair's bits do n
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,17 +20,25 @@ from actionlib.flow.tvl1 import LEAST_SIDE_PX, OPENCV, TVL1, sizes
 _UNIT = float(1 << 28)  # of the integer sum, a square pixel
 _MOST_CHANGE = 1024.0  # square pixels; 2^21 pixels of it fit in 63 bits
 _LOOK = 5  # iterations between two looks at which pairs go on
+_PAIR_BYTES = 140  # of memory that a pair takes, for each pixel
 
 
 def tvl1_torch(
-    frames: Tensor, parameters: TVL1 = OPENCV, *, pairs: Tensor | None = None, batch: int = 64
+    frames: Tensor,
+    parameters: TVL1 = OPENCV,
+    *,
+    pairs: Tensor | None = None,
+    batch: int | None = None,
+    compiled: bool | None = None,
 ) -> Tensor:
     """Flow of many pairs on the frames' device.
 
     Args:
         frames: (T, H, W), uint8, or float in [0, 1]. May hold several videos one after the other.
         pairs: int64 (N,): t for each pair (t, t + 1) to compute (default: all T - 1).
-        batch: pairs at once; a pair of 340x256 takes about 12 MB.
+        batch: pairs at once (default: 64, on a GPU what an eighth of its memory holds, since several processes may
+            share it, but at most 512); a pair of 340x256 takes about 12 MB.
+        compiled: by `torch.compile` (default: on a GPU). Other bits than uncompiled, the same whatever the batch.
 
     Returns:
         float32 (N, 2, H, W) in pixels, as `actionlib.flow.tvl1`.
@@ -40,16 +52,43 @@ def tvl1_torch(
         )
     if pairs is None:
         pairs = torch.arange(len(frames) - 1, device=frames.device)
+    size = batch or _batch(frames)
+    steps = _steps(frames.is_cuda if compiled is None else compiled)
     flow = frames.new_empty((len(pairs), 2, *frames.shape[1:]), dtype=torch.float32)
-    for begin in range(0, len(pairs), batch):
-        chosen = pairs[begin : begin + batch]
-        used, place = torch.unique(torch.cat((chosen, chosen + 1)), return_inverse=True)
+    for begin in range(0, len(pairs), size):
+        chosen = pairs[begin : begin + size]
+        # Never one alone: for a batch of one the compiler makes other code, whose sums may round differently.
+        both = chosen if len(chosen) > 1 else chosen.repeat(2)
+        used, place = torch.unique(torch.cat((both, both + 1)), return_inverse=True)
         levels = frames[used].float() * (1.0 if frames.dtype == torch.uint8 else 255.0)
-        flow[begin : begin + batch] = _solve(levels, place[: len(chosen)], place[len(chosen) :], parameters)
+        solved = _solve(levels, place[: len(both)], place[len(both) :], parameters, steps)
+        flow[begin : begin + size] = solved[: len(chosen)]
     return flow
 
 
-def _solve(levels: Tensor, first: Tensor, second: Tensor, parameters: TVL1) -> Tensor:
+def _batch(frames: Tensor) -> int:
+    if not frames.is_cuda:
+        return 64
+    memory = torch.cuda.mem_get_info(frames.device)[1] // 8
+    return max(2, min(512, memory // (_PAIR_BYTES * frames[0].numel())))
+
+
+Step = Callable[..., Any]
+
+
+@functools.cache
+def _steps(compiled: bool) -> tuple[Step, Step, Step]:
+    """Warp, median and iterations."""
+    steps: tuple[Step, Step, Step] = (_terms, median5, _iterate)
+    if not compiled:
+        return steps
+    terms, median, iterate = (torch.compile(step, dynamic=True) for step in steps)
+    return terms, median, iterate
+
+
+def _solve(
+    levels: Tensor, first: Tensor, second: Tensor, parameters: TVL1, steps: tuple[Step, Step, Step]
+) -> Tensor:
     shapes = sizes(levels.shape[1], levels.shape[2], parameters)
     pyramid = [levels]
     step = 1 / parameters.scale_step
@@ -59,9 +98,9 @@ def _solve(levels: Tensor, first: Tensor, second: Tensor, parameters: TVL1) -> T
     for pictures in reversed(pyramid):
         shape = (pictures.shape[1], pictures.shape[2])
         if flow.shape[2:] != shape:
-            steps = (flow.shape[2] / shape[0], flow.shape[3] / shape[1])
-            flow = resize(flow, shape, steps) * (1 / parameters.scale_step)
-        flow = _solve_scale(pictures[first], pictures[second], flow, parameters)
+            pitch = (flow.shape[2] / shape[0], flow.shape[3] / shape[1])
+            flow = resize(flow, shape, pitch) * (1 / parameters.scale_step)
+        flow = _solve_scale(pictures[first], pictures[second], flow, parameters, steps)
     return flow
 
 
@@ -77,33 +116,36 @@ def resize(pictures: Tensor, shape: tuple[int, int], steps: tuple[float, float])
     return pictures
 
 
-def _solve_scale(first: Tensor, second: Tensor, flow: Tensor, parameters: TVL1) -> Tensor:
-    """Refine the flow (N, 2, H, W) of one scale; pictures are (N, H, W)."""
+def _solve_scale(
+    first: Tensor, second: Tensor, flow: Tensor, parameters: TVL1, steps: tuple[Step, Step, Step]
+) -> Tensor:
+    """Refine the flow (N, 2, H, W) of one scale; pictures are (N, H, W), N at least 2."""
+    terms_of, median, iterate = steps
     limit, theta = parameters.lambda_ * parameters.theta, parameters.theta
     taut = parameters.tau / parameters.theta
-    allowed = int(parameters.epsilon**2 * first[0].numel() * _UNIT)
+    allowed = torch.tensor(int(parameters.epsilon**2 * first[0].numel() * _UNIT), device=flow.device)
     padded = torch.nn.functional.pad(second[:, None], (6, 6, 6, 6), mode="replicate")[:, 0]
     dual = torch.zeros_like(flow)[:, :, None].repeat(1, 1, 2, 1, 1)  # (N, of u or v, along x or y, H, W)
-    step = _compiled_iterate if flow.is_cuda else _iterate
     for _ in range(parameters.warps):
-        gradient, rho, inverse = _terms(padded, first, flow)
+        gradient, rho, inverse = terms_of(padded, first, flow)
         going = torch.arange(len(flow), device=flow.device)
         for _ in range(parameters.outer):
             if not len(going):
                 break
-            part = flow[going]
+            both = going if len(going) > 1 else going.repeat(2)  # as in `tvl1_torch`
+            part = flow[both]
             if parameters.median:
-                part = median5(part)
-            twin = dual[going]
-            terms = (gradient[going], rho[going], inverse[going])
-            on = torch.ones(len(going), dtype=torch.bool, device=flow.device)
-            for done in range(parameters.inner):
-                part, twin, change = step(part, twin, *terms, on, limit, theta, taut)
-                on = on & (change > allowed)
-                if done % _LOOK == _LOOK - 1 and not bool(on.any()):
+                part = median(part)
+            twin = dual[both]
+            terms = (gradient[both], rho[both], inverse[both])
+            on = torch.ones(len(both), dtype=torch.bool, device=flow.device)
+            for done in range(0, parameters.inner, _LOOK):
+                count = min(_LOOK, parameters.inner - done)
+                part, twin, on = iterate(part, twin, *terms, on, allowed, limit, theta, taut, count)
+                if not bool(on.any()):
                     break
-            flow[going], dual[going] = part, twin
-            going = going[on]
+            flow[both], dual[both] = part, twin
+            going = going[on[: len(going)]]
     return flow
 
 
@@ -114,28 +156,31 @@ def _iterate(
     rho: Tensor,
     inverse: Tensor,
     on: Tensor,
+    allowed: Tensor,
     limit: float,
     theta: float,
     taut: float,
+    count: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One iteration of the pairs that are `on`; also each one's summed squared change in units of 2^-28."""
-    residual = rho + (gradient * flow).sum(1)
-    step = (-residual * inverse).clamp(-limit, limit)
-    along_x, along_y = dual[:, :, 0], dual[:, :, 1]
-    spread = torch.diff(along_x, dim=-1, prepend=torch.zeros_like(along_x[..., :1]))
-    spread = spread + torch.diff(along_y, dim=-2, prepend=torch.zeros_like(along_y[..., :1, :]))
-    moved = step[:, None] * gradient + theta * spread
-    change = (moved.square().sum(1).clamp(max=_MOST_CHANGE) * _UNIT).to(torch.int64).sum((1, 2))
-    new = flow + moved
-    right = torch.diff(new, dim=-1, append=new[..., -1:])
-    down = torch.diff(new, dim=-2, append=new[..., -1:, :])
-    norm = 1 + taut * (right.square() + down.square()).sqrt()
-    new_dual = (dual + taut * torch.stack((right, down), 2)) / norm[:, :, None]
-    still = on[:, None, None, None]
-    return torch.where(still, new, flow), torch.where(still[..., None], new_dual, dual), change
-
-
-_compiled_iterate = torch.compile(_iterate, dynamic=True)
+    """`count` iterations of the pairs that are `on`; a pair stops where its summed squared change in units of 2^-28 is
+    `allowed` or less. Returns flow, dual, and which pairs go on."""
+    for _ in range(count):
+        residual = rho + (gradient * flow).sum(1)
+        step = (-residual * inverse).clamp(-limit, limit)
+        along_x, along_y = dual[:, :, 0], dual[:, :, 1]
+        spread = torch.diff(along_x, dim=-1, prepend=torch.zeros_like(along_x[..., :1]))
+        spread = spread + torch.diff(along_y, dim=-2, prepend=torch.zeros_like(along_y[..., :1, :]))
+        moved = step[:, None] * gradient + theta * spread
+        change = (moved.square().sum(1).clamp(max=_MOST_CHANGE) * _UNIT).to(torch.int64).sum((1, 2))
+        new = flow + moved
+        right = torch.diff(new, dim=-1, append=new[..., -1:])
+        down = torch.diff(new, dim=-2, append=new[..., -1:, :])
+        norm = 1 + taut * (right.square() + down.square()).sqrt()
+        new_dual = (dual + taut * torch.stack((right, down), 2)) / norm[:, :, None]
+        still = on[:, None, None, None]
+        flow, dual = torch.where(still, new, flow), torch.where(still[..., None], new_dual, dual)
+        on = on & (change > allowed)
+    return flow, dual, on
 
 
 def _terms(padded: Tensor, first: Tensor, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -32,6 +32,7 @@ Estimate = Callable[
 
 _TVL1: dict[str, TVL1] = {"tvl1": OPENCV, "tvl1_fast": FAST}
 ON_GPU = tuple(_TVL1)  # methods that have a GPU engine
+_GREY_FRAMES = 16  # at once, in 32-bit numbers
 CHUNK_PAIRS = 64  # held in memory at once, about 100 MB with their flow at 340x256
 
 
@@ -191,5 +192,9 @@ def grey(frames_TCHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
     The flow that published networks were trained on was made of such frames.
     """
-    red, green, blue = (frames_TCHW[:, channel].astype(np.uint32) for channel in range(3))
-    return ((9798 * red + 19235 * green + 3735 * blue + (1 << 14)) >> 15).astype(np.uint8)
+    levels = np.empty((len(frames_TCHW), *frames_TCHW.shape[2:]), np.uint8)
+    for first in range(0, len(levels), _GREY_FRAMES):
+        part = frames_TCHW[first : first + _GREY_FRAMES]
+        red, green, blue = (part[:, channel].astype(np.uint32) for channel in range(3))
+        levels[first : first + _GREY_FRAMES] = (9798 * red + 19235 * green + 3735 * blue + (1 << 14)) >> 15
+    return levels

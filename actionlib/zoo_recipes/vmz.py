@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
+from actionlib.recipes import FLOW_BOUND_PX, Protocol, Recipe, Sampling, Statistics
 from actionlib.zoo_recipes.common import TRAINING, dense
 
 # The file's 0.01 is multiplied by 2 GPUs. Its epoch is 1,000,000 clips, here one clip of each of the 246,534 videos:
@@ -36,10 +36,15 @@ L16 = replace(dense(L8, 16, 1), assumed=L8_OTHER.assumed)
 L32 = replace(
     dense(L8, 32, 1), source="vmz c2/scripts/extract_feature_kinetics.sh", assumed=(*TRAINING, "protocol")
 )
-# Statistics are in pixels of motion, x and y.
+# Statistics are in pixels of motion, x and y: levels times 40 / 255 are pixels plus the bound of 20. Whether the original
+# cut its flow at a bound is not stated.
 L32_FLOW = replace(
     L32,
-    statistics=Statistics(mean=(0.0046635, 0.0046261), std=(0.972347, 0.755146)),
+    statistics=Statistics(
+        mean=(FLOW_BOUND_PX + 0.0046635, FLOW_BOUND_PX + 0.0046261),
+        std=(0.972347, 0.755146),
+        value_scale=2 * FLOW_BOUND_PX,
+    ),
     source="vmz c2/scripts/extract_feature_kinetics_of.sh",
 )
 # Half of the outputs of both fully connected layers are dropped, in the network's own file.

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actionlib import transforms
+from actionlib import model_info, transforms
 from actionlib.errors import RecipeError
+from actionlib.flow.quantise import Rule, quantise
 from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
 
 CROPS = ("multiscale", "random_resized", "random", "centre")
@@ -283,6 +284,48 @@ def test_normalise_by_hand() -> None:
         Statistics((128.0,), (1.0,), inverted=(1,))
     with pytest.raises(RecipeError, match="2 channels cannot normalise 3"):
         transforms.normalise(x, Statistics((0.0, 0.0), (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("bound_px", [10.0, 20.0, 32.0])
+@pytest.mark.parametrize("rule", ["round", "truncate"])
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        Statistics((128.0, 128.0), (128.0, 128.0), inverted=(0,)),
+        Statistics((128.0,), (1.0,)),
+        Statistics((127.5, 127.5), (127.5, 127.5)),
+        model_info("r2plus1d_34_l32_flow_sports1m").recipe.statistics,
+    ],
+)
+def test_flow_stored_otherwise_gives_the_same_numbers(
+    bound_px: float, rule: Rule, statistics: Statistics
+) -> None:
+    """But for what a level is worth: at most half a level of either."""
+    pixels = np.random.default_rng(0).uniform(-9, 9, (2, 3, 4, 4)).astype(np.float32)
+    level_px = (40 + 2 * bound_px) / 255 / 2
+    most = level_px * statistics.value_scale / 40 / min(statistics.std) + 1e-5
+
+    def numbers(bound: float, by: Rule, given: Statistics) -> torch.Tensor:
+        return transforms.normalise(torch.from_numpy(quantise(pixels, bound, by)), given)
+
+    usual = numbers(20.0, "round", statistics)
+    found = numbers(bound_px, rule, statistics.of_levels(bound_px, rule))
+    assert (found - usual).abs().max() <= most
+    assert (found - usual).mean().abs() < 0.3 * most, "no shift"
+    if (bound_px, rule) == (20.0, "round"):
+        assert torch.equal(found, usual)
+    else:
+        assert (numbers(bound_px, rule, statistics) - usual).abs().max() > 0.2 * most
+
+
+def test_pixels_of_motion_enter_vmz_flow() -> None:
+    """Its statistics are in pixels: 3 to the right and 2 up, with means near nothing and 0.972 and 0.755 as deviations."""
+    statistics = model_info("r2plus1d_34_l32_flow_sports1m").recipe.statistics
+    levels = quantise(np.array([3.0, -2.0], np.float32))
+    x = transforms.normalise(torch.from_numpy(levels).view(2, 1, 1, 1), statistics).flatten()
+    assert x.tolist() == pytest.approx([3 / 0.972347, -2 / 0.755146], abs=0.08 / 0.755)
+    still = transforms.normalise(torch.full((2, 1, 1, 1), 128, dtype=torch.uint8), statistics)
+    assert still.abs().max() < 0.11
 
 
 def test_a_mirrored_clip_of_flow_moves_the_other_way() -> None:

@@ -131,8 +131,11 @@ def _sampling(row: dict[str, str]) -> Iterator[tuple[str, Any]]:
 def _test(row: dict[str, str]) -> Iterator[tuple[str, Any]]:
     if row["input_mean"]:
         scale = 255.0 if row["value_scale"] == "0-1" else 1.0
+        pixels = row["value_scale"] == "pixels"  # of motion: level 0 is -20, level 255 is 20
+        yield "statistics.value_scale", 40.0 if pixels else 255.0
         for column, name in (("input_mean", "mean"), ("input_std", "std")):
-            yield f"statistics.{name}", tuple(value * scale for value in numbers(row[column]))
+            offset = 20.0 if pixels and name == "mean" else 0.0
+            yield f"statistics.{name}", tuple(value * scale + offset for value in numbers(row[column]))
     if row["channel_order"] in ("RGB", "BGR"):
         yield "statistics.channel_order", row["channel_order"]
     for column, name in (("test_clips", "clips"), ("test_crops", "crops"), ("test_crop_size", "crop_px")):
