@@ -43,6 +43,8 @@ class ExtractFlowConfig:
     method: Method = "tvl1"
     """tvl1: as OpenCV computes it with its defaults, which published weights expect. tvl1_fast: fewer warps and
     iterations. farneback, dis: OpenCV's, on CPUs only, with the package opencv-python-headless."""
+    step: int = 1
+    """Frames from the first to the second of a pair; a video of n frames has n - step pairs. Published weights have 1."""
     bound: float = 20.0
     """Longest displacement that is stored, in pixels of the stored video; longer ones are cut to it."""
     rule: Literal["round", "truncate"] = "round"
@@ -64,7 +66,7 @@ class ExtractFlowConfig:
     """Print what there is to do and what it will cost, from a timed sample, and stop; nothing is written."""
 
     def __post_init__(self) -> None:
-        for flag in ("shard_pairs", "tasks_per_gpu", "workers"):
+        for flag in ("step", "shard_pairs", "tasks_per_gpu", "workers"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag.replace('_', '-')} {value}: it is at least 1")
@@ -98,7 +100,7 @@ def extract_flow(config: ExtractFlowConfig) -> str | None:
 
 def make_plan(config: ExtractFlowConfig) -> FlowPlan:
     """What a configuration asks for. Raises InputError as `flow_plan.make` does."""
-    how = {"method": config.method, "parameters": parameters_of(config.method)}
+    how = {"method": config.method, "parameters": parameters_of(config.method), "step": config.step}
     return flow_plan.make(config.data, config.output, config.form, config.shard_pairs, how)
 
 
@@ -141,7 +143,7 @@ def cost(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int] | None = 
     stored = stored_rows(plan.data, plan.version)
     shards = range(plan.shards) if pending is None else pending
     left = np.concatenate([np.arange(plan.begins[n], plan.begins[n + 1]) for n in shards])
-    pairs = np.maximum(data.frames(stored[left]) - 1, 0)
+    pairs = np.maximum(data.frames(stored[left]) - plan.step, 0)
     device, share, at_once = _resources(config)
     chosen = np.unique(np.linspace(0, len(left) - 1, _TRIALS).round().astype(np.int64))
     rows = [int(stored[left[i]]) for i in chosen]
@@ -172,13 +174,13 @@ def cost(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int] | None = 
 def _try(plan: FlowPlan, rows: list[int], device: str, most: int) -> tuple[int, float, int]:
     """Pairs, seconds and stored bytes of the beginnings of videos, `most` pairs each; zeros where there is no pair."""
     data = opened(plan.data, plan.version)
-    videos = [video for video in map(data.read, rows) if video.frames > 1]
-    spans = [Span(video, 0, min(video.frames - 1, most)) for video in videos]
+    videos = [video for video in map(data.read, rows) if video.frames > plan.step]
+    spans = [Span(video, 0, min(video.frames - plan.step, most), plan.step) for video in videos]
     if not spans:
         return 0, 0.0, 0
     plan_of_task = how(plan, device)
     # What is compiled is compiled once a process of the run; on a GPU for the sizes of a batch.
-    first = spans if device == "cuda" else [Span(videos[0], 0, 1)]
+    first = spans if device == "cuda" else [Span(videos[0], 0, 1, plan.step)]
     list(flow_of_videos(first, *plan_of_task))
     started = time.monotonic()
     flows = [future.result() for future in flow_of_videos(spans, *plan_of_task)]

@@ -49,6 +49,11 @@ class FlowPlan:
     def shards(self) -> int:
         return len(self.begins) - 1
 
+    @property
+    def step(self) -> int:
+        """Frames between the two of a pair; flow of others is between neighbours."""
+        return int(self.settings.get("step", 1))
+
     @functools.cached_property
     def settings_sha256(self) -> str:
         return _sha256(self.settings)
@@ -104,7 +109,7 @@ def make(
     """What is asked for; nothing is written.
 
     Args:
-        how: what else decides what is stored, such as the method and its parameters.
+        how: what else decides what is stored, such as the method, its parameters, and the step between frames.
         source: flow of others, which is not cut into parts.
 
     Raises:
@@ -116,7 +121,7 @@ def make(
     stored = data.stored()
     if not len(stored):
         raise InputError(f"--data {data.uri}: none of its videos is stored")
-    pairs = np.maximum(data.frames(stored) - 1, 1)
+    pairs = np.maximum(data.frames(stored) - how.get("step", 1), 1)
     size = min(shard_pairs, max(_FEWEST_PAIRS, int(pairs.sum()) // _LEAST_SHARDS))
     # A shard is where its videos begin when all are laid end to end.
     shards = (np.cumsum(pairs) - pairs) // size

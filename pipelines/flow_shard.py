@@ -37,7 +37,7 @@ def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
     uri = plan.part(row, begin)
     if not storage.exists(uri):
         video = opened(plan.data, plan.version).read(row)
-        part = flow_of_video(Span(video, begin, end), *how(plan, device))
+        part = flow_of_video(Span(video, begin, end, plan.step), *how(plan, device))
         with scratch_folder() as folder:
             local = folder / "part.parquet"
             with ShardWriter(local, part.encoding) as writer:
@@ -111,7 +111,7 @@ def extracted(
     data: Dataset, rows: Sequence[tuple[int, Row]], plan: FlowPlan, device: str
 ) -> Iterator[Result]:
     """The flow of stored videos, computed now in batches across videos, or before by the tasks of its parts."""
-    spans = (Span(data.read_row(row)) for index, row in rows if not plan.parts_of(index))
+    spans = (Span(data.read_row(row), step=plan.step) for index, row in rows if not plan.parts_of(index))
     computed = flow_of_videos(spans, *how(plan, device))
     for index, row in rows:
         flow: Callable[[], EncodedVideo]

@@ -71,15 +71,16 @@ def together(clips: Sequence[Grey], parameters: TVL1, device: str) -> list[Flow]
 
 @dataclass(frozen=True)
 class Span:
-    """The pairs `begin <= t < end` of a stored video (default: all); pair t is of the frames t and t + 1."""
+    """The pairs `begin <= t < end` of a stored video (default: all); pair t is of the frames t and t + step."""
 
     video: EncodedVideo
     begin: int = 0
     end: int | None = None
+    step: int = 1
 
     @property
     def pairs(self) -> range:
-        return range(self.begin, self.video.frames - 1 if self.end is None else self.end)
+        return range(self.begin, self.video.frames - self.step if self.end is None else self.end)
 
 
 def flow_of_video(
@@ -146,15 +147,16 @@ class _Batch:
 
     def add(self, work: _Work) -> None:
         """Add all pairs of a span; a batch that is full is computed. Raises DecodeError."""
-        video, pairs = work.span.video, work.span.pairs
-        if video.frames < 2:
-            raise DecodeError("flow", f"{video.frames} frame: flow is between two")
+        video, pairs, step = work.span.video, work.span.pairs, work.span.step
+        if video.frames <= step:
+            apart = f" that are {step} apart" if step > 1 else ""
+            raise DecodeError("flow", f"{video.frames} frame{'s'[: step - 1]}: flow is between two{apart}")
         if self.clips and self.clips[0][1].shape[1:] != (video.height, video.width):
             self.solve()
         first = pairs.start
         while first < pairs.stop:
             last = min(first + self.room, pairs.stop)
-            self.clips.append((work, grey(decode_array(video, range(first, last + 1)))))
+            self.clips.append((work, grey(decode_array(video, range(first, last + step)))))
             self.room -= last - first
             if not self.room:
                 self.solve()
@@ -168,10 +170,14 @@ class _Batch:
         """Compute and store the flow of all clips."""
         clips, self.clips, self.room = self.clips, [], self.most_pairs
         if clips:
-            flows = self.estimate([frames for _, frames in clips])
-            for (work, frames), flow in zip(clips, flows, strict=True):
-                if flow.shape != (len(frames) - 1, 2, *frames.shape[1:]):
-                    raise AssertionError(f"flow of frames {frames.shape} is {flow.shape}; defect")
+            # Frames that are `step` apart follow each other in every step-th frame, from each of the first ones on.
+            every = [frames[k :: work.span.step] for work, frames in clips for k in range(work.span.step)]
+            flows = iter(self.estimate([frames for frames in every if len(frames) > 1]))
+            for work, frames in clips:
+                step = work.span.step
+                flow = np.empty((len(frames) - step, 2, *frames.shape[1:]), np.float32)
+                for k in range(min(step, len(flow))):
+                    flow[k::step] = next(flows)
                 work.store(flow, self.form)
 
 

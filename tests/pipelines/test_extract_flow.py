@@ -98,6 +98,17 @@ def test_every_pair_of_every_video_once(videos: Dataset, flow: Dataset) -> None:
     assert not storage.listing(storage.join(flow.uri, "_parts"))
 
 
+def test_a_step_of_two_frames(videos: Dataset, tmp_path: Path) -> None:
+    """Also through parts of a video: 21 frames are 19 pairs, in parts of 6."""
+    extract_flow.extract_flow(config_of(videos, tmp_path / "flow", step=2))
+    made = Dataset.open(str(tmp_path / "flow"))
+    found, stored = by_id(made), by_id(videos)
+    assert {name: found[name]["frames"] for name in FRAMES} == {"a": None, "b": None, "c": 3, "d": 19, "e": 4}
+    assert "2 frames" in found["b"]["reason"] and made.flow is not None and made.flow["step"] == 2
+    whole = Span(videos.read(stored["d"]["index"]), step=2)
+    assert made.read(found["d"]["index"]) == flow_of_video(whole, estimator(METHOD, "cpu"), FlowFormat())
+
+
 def test_levels_are_the_flow_of_the_decoded_frames(videos: Dataset, flow: Dataset) -> None:
     index, stored = by_id(flow)["c"]["index"], by_id(videos)["c"]["index"]
     levels = decode(flow.read(index), [3, 0]).numpy()

@@ -8,12 +8,15 @@ import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from actionlib.decode import decode
 from actionlib.errors import DecodeError
 from actionlib.flow import FAST, FlowFormat
-from actionlib.flow.videos import Estimate, Flow, Grey, Span, flow_of_video, flow_of_videos, together
+from actionlib.flow.quantise import encode_planes, quantise
+from actionlib.flow.videos import Estimate, Flow, Grey, Span, flow_of_video, flow_of_videos, grey, together
 from actionlib.samples import EncodedVideo
 from tests.actionlib.flow.pictures import texture
 
@@ -102,3 +105,18 @@ def test_a_video_is_handed_out_as_soon_as_it_is_done() -> None:
     made = flow_of_videos(spans(), TORCH, FORM, 3)
     assert next(made).result().frames == 3 and read == [0]
     assert next(made).result().frames == 1 and read == [0, 1, 2]
+
+
+@pytest.mark.parametrize("batch_pairs", [1, 3, 64])
+@pytest.mark.parametrize("step", [2, 3])
+def test_pairs_of_frames_further_apart(step: int, batch_pairs: int) -> None:
+    """Pair t is of the frames t and t + step, whatever edges of batches lie between; n - step pairs."""
+    frames = grey(decode(VIDEOS[2], range(7)).numpy())
+    pairs = [TORCH([frames[[t, t + step]]])[0] for t in range(7 - step)]
+    data, offsets = encode_planes(quantise(np.concatenate(pairs)), FORM)
+    spans = [Span(VIDEOS[2], step=step), Span(VIDEOS[1], step=step), Span(VIDEOS[4], step=step)]
+    found, short, other = flow_of_videos(spans, TORCH, FORM, batch_pairs)
+    assert (found.result().data, found.result().offsets) == (data, offsets)
+    assert found.result().frames == 7 - step and other.result().frames == 5 - step
+    with pytest.raises(DecodeError, match=f"2 frames: flow is between two that are {step} apart"):
+        short.result()
