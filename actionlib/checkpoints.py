@@ -238,15 +238,42 @@ class Run:
             yield version, _parse_target(storage.read_version(uri, version.id))
 
     def roll_back(self, pointer: Pointer, version_id: str) -> dict[str, Any]:
-        """Make a pointer name again what its version `version_id` named, after verifying that checkpoint."""
+        """Make a pointer name again what its version `version_id` named, after verifying that checkpoint.
+
+        One that was pruned since is put back from the older versions of its files.
+
+        Raises:
+            CheckpointError: the checkpoint does not verify, or was pruned and its files have no older versions.
+        """
         uri = storage.join(self.uri, f"{pointer}.json")
         target = _parse_target(storage.read_version(uri, version_id))
         if target is None:
             raise CheckpointError(f"{uri}: version {version_id} is damaged; choose another")
+        if target["checkpoint"] not in self.names():
+            self._restore(target["checkpoint"])
         load(storage.join(self.uri, target["checkpoint"]))
         self._tags.pop(pointer, None)
         self.point(pointer, target["checkpoint"], target["step"], target["metrics"])
         return target
+
+    def _restore(self, name: str) -> None:
+        """Undelete a pruned checkpoint. The manifest comes last, as when it was written."""
+        uri = storage.join(self.uri, name)
+
+        def older(file: str, sha256: str | None = None) -> bytes:
+            target = storage.join(uri, file)
+            for version in storage.versions(target):
+                data = storage.read_version(target, version.id)
+                if sha256 is None or hashlib.sha256(data).hexdigest() == sha256:
+                    return data
+            raise CheckpointError(
+                f"{uri} was deleted when newer ones came (--keep of the training), and no older version of {file} is left"
+            )
+
+        manifest = older(_MANIFEST)
+        for file, entry in json.loads(manifest)["files"].items():
+            storage.write(storage.join(uri, file), older(file, entry["sha256"]))
+        storage.write(storage.join(uri, _MANIFEST), manifest)
 
     def names(self) -> list[str]:
         """Directory names of the checkpoints that have a manifest, newest step first."""

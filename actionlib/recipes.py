@@ -215,7 +215,10 @@ class Recipe:
     milestones: tuple[int, ...] = ()  # epochs, `step` only
     gamma: float = 0.1  # `step` only
     warmup_epochs: float = 0.0
-    warmup_ratio: float = 0.01  # learning rate at the first step over the one after warm-up
+    warmup_ratio: float = 0.01  # learning rate at the first step over the base rate, linear from there on
+    # `times`: a factor of the schedule, which runs from the start (mmcv). `after`: up to the base rate, where the
+    # schedule begins (GluonCV). `towards`: up to what the schedule, running from the start, is by then (PySlowFast).
+    warmup: Literal["times", "after", "towards"] = "times"
     epochs: int = 100
     dropout: float = 0.5
     label_smoothing: float = 0.0

@@ -114,12 +114,32 @@ def scaled_lr(recipe: Recipe, batch: int) -> float:
 
 
 def lr_factor(recipe: Recipe, epoch: float) -> float:
-    """Learning rate at a (fractional) epoch over the scaled base rate: warm-up, then cosine or steps."""
-    if epoch < recipe.warmup_epochs:
-        return recipe.warmup_ratio + (1 - recipe.warmup_ratio) * epoch / recipe.warmup_epochs
+    """Learning rate at a (fractional) epoch over the scaled base rate: warm-up in the recipe's way, and the schedule."""
+    warmup = recipe.warmup_epochs
+    begin = warmup if recipe.warmup == "after" else 0.0  # of the schedule
+    if epoch >= warmup:
+        return _scheduled(recipe, epoch, begin)
+    share, least = epoch / warmup, recipe.warmup_ratio
+    if recipe.warmup == "times":
+        return _scheduled(recipe, epoch, begin) * (least + (1 - least) * share)
+    return least + (_scheduled(recipe, warmup, begin) - least) * share
+
+
+def _scheduled(recipe: Recipe, epoch: float, begin: float) -> float:
     if recipe.schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * min(epoch / recipe.epochs, 1)))
+        return 0.5 * (1 + math.cos(math.pi * min((epoch - begin) / max(recipe.epochs - begin, 1e-9), 1)))
     return recipe.gamma ** sum(epoch >= milestone for milestone in recipe.milestones)
+
+
+def parallel_settings(device: torch.device) -> dict[str, bool]:
+    """Arguments of DistributedDataParallel.
+
+    `broadcast_buffers`: running statistics are averaged by TrainStep, those of rank 0 must not overwrite them.
+    `find_unused_parameters`, on CPUs: DDP then keeps the buckets that it begins with. It would sort gradients into others
+    after the first step; gloo adds up three or more workers' numbers in an order that depends on the place in a bucket,
+    and a resumed run, whose first step is another one, would differ in the last bits.
+    """
+    return {"broadcast_buffers": False, "find_unused_parameters": device.type == "cpu"}
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -148,7 +168,7 @@ class TrainStep:
 
     Args:
         model: on its device, after `objective.freeze_unlearned`; wrapped in DistributedDataParallel (with
-            `broadcast_buffers=False`) where there are several workers.
+            `parallel_settings`) where there are several workers.
         autocast_dtype: bfloat16 to compute in mixed precision, None for float32.
     """
 
@@ -178,9 +198,9 @@ class TrainStep:
 
     def scores(self, clips: torch.Tensor) -> torch.Tensor:
         """Logits `(N, classes)` on the CPU for uint8 clips `(N, C, T, H, W)`, in evaluation mode."""
-        module = self.unwrapped.eval()
+        module, x = self.unwrapped.eval(), self._input(clips)
         with torch.inference_mode(), self._autocast():
-            logits: torch.Tensor = module(self._input(clips))
+            logits: torch.Tensor = module(x)
         return logits.float().cpu()
 
     def sum_over_workers(self, values: torch.Tensor) -> torch.Tensor:
@@ -232,10 +252,11 @@ class TrainStep:
     ) -> torch.Tensor:
         """Accumulate gradients of one micro-batch; returns (mean loss, accuracy) as float64."""
         labels = labels.to(self.device, non_blocking=True)
+        x = self._input(clips, *colours)  # in float32: levels have 8 bits, as many as bfloat16
         waits = isinstance(self.model, DistributedDataParallel) and not sync
         with self.model.no_sync() if waits else contextlib.nullcontext():  # type: ignore[operator]
             with self._autocast():
-                loss, logits = training_loss(self.model, self._input(clips, *colours), labels, self.recipe)
+                loss, logits = training_loss(self.model, x, labels, self.recipe)
             (loss * scale).backward()  # type: ignore[no-untyped-call]
         correct = (logits.detach().argmax(1) == labels).double().mean()
         return torch.stack([loss.detach().double(), correct])

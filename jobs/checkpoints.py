@@ -36,10 +36,13 @@ def main(config: CheckpointsConfig) -> None:
     if config.roll_back is not None:
         target = run.roll_back(config.pointer, config.roll_back)
         print(f"{config.pointer} now names {target['checkpoint']} (step {target['step']})")
+    there = set(run.names())
     for pointer in checkpoints.POINTERS:
         print(f"{pointer}:")
         for version, named in run.history(pointer):
             what = f"{named['checkpoint']}  {named['metrics']}" if named else "damaged"
+            if named and named["checkpoint"] not in there:
+                what += "  (deleted by --keep)"
             print(f"  {'*' if version.current else ' '} {version.id}  {version.modified}  {what}")
     if config.verify:
         _verify(run)

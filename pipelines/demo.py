@@ -117,12 +117,15 @@ def demo(config: DemoConfig, show: Callable[[str], None] = print) -> None:
                 workers=2,
                 epochs=epochs,
                 val_epochs=5,
+                device="cpu",
             ),
             show,
         )
         heading(f"{source.name}: evaluate")
         evaluation = evaluate(
-            EvaluateConfig(weights=result.run_uri, data=data, split="test1", protocol=PROTOCOL, workers=2),
+            EvaluateConfig(
+                weights=result.run_uri, data=data, split="test1", protocol=PROTOCOL, workers=2, device="cpu"
+            ),
             show,
         )
         show(evaluation.summary())

@@ -9,6 +9,7 @@ What is written is described in `pipelines.scores`; scores are means over the vi
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +27,7 @@ from actionlib.errors import InputError
 from actionlib.evaluation import Scorer, check_average
 from actionlib.recipes import Protocol, Recipe, for_flow, from_dict, override
 from actionlib.zoo import create_model, load_exactly, model_info
-from pipelines import cluster
+from pipelines import cluster, devices
 from pipelines import scores as stored
 from pipelines.progress import Ticker
 from pipelines.train_plan import VALIDATION_SPLITS, check_can_feed
@@ -55,9 +56,10 @@ class EvaluateConfig:
     workers: int = 1
     """Actors that score in parallel, one GPU or one CPU core each; the numbers do not depend on it."""
     loaders: int | None = None
-    """Decoding processes per actor (default: 4 on a GPU; 0 on a CPU, where the actor decodes by itself)."""
+    """Decoding processes per actor (default: 4 on a GPU, fewer where this machine has few cores; 0 on a CPU, where the
+    actor decodes by itself)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the actors compute; auto takes GPUs if the cluster has any."""
+    """Where the actors compute; auto takes GPUs if the cluster has one for each."""
     set: tuple[str, ...] = ()
     """Changes to the recipe the weights were trained with: recipe.field=value."""
 
@@ -149,7 +151,7 @@ def check(config: EvaluateConfig) -> Plan:
 
 def _model_for(config: EvaluateConfig) -> str:
     """The model that published weights are asked of."""
-    if config.model is None and config.weights.startswith(published.DEFAULT):
+    if config.model is None and published.is_published(config.weights):
         raise InputError(f"--weights {config.weights} needs --model: which entry's weights?")
     return config.model or ""
 
@@ -192,9 +194,7 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
     groups = -(-count // _group(plan))
     per_task = min(_MOST_GROUPS, -(-groups // (4 * config.workers)))
     tasks = -(-groups // per_task)
-    gpus = ray.cluster_resources().get("GPU", 0)  # type: ignore[no-untyped-call]
-    use_gpu = config.device == "cuda" or (config.device == "auto" and gpus > 0)
-    loaders = config.loaders if config.loaders is not None else (4 if use_gpu else 0)
+    use_gpu, loaders = devices.choose(config.device, min(config.workers, tasks), config.loaders, show)
     # Not ray.data.range: its read tasks need a CPU, and the actors may hold every one there is.
     rows = ray.data.from_items(list(range(tasks)), override_num_blocks=tasks).map_batches(
         ScoreGroups,
@@ -225,7 +225,7 @@ class ScoreGroups:
         self.plan = plan
         self.count = count
         self.videos_per_task = per_task * _group(plan)
-        device = torch.device("cuda" if torch.cuda.is_available() and ray.get_gpu_ids() else "cpu")
+        device = torch.device("cuda" if ray.get_gpu_ids() else "cpu")
         if device.type == "cpu":
             torch.set_num_threads(1)  # reductions depend on the number of threads
         model = create_model(plan.model, num_classes=len(plan.classes))
@@ -252,7 +252,8 @@ def _group(plan: Plan) -> int:
 
 
 def _identity(plan: Plan) -> dict[str, Any]:
-    return {
+    """What decides the scores, as it is after a way through JSON."""
+    identity: dict[str, Any] = {
         "model": plan.model,
         "weights": plan.weights,
         "weights_sha256": plan.sha256,
@@ -262,4 +263,7 @@ def _identity(plan: Plan) -> dict[str, Any]:
         "split": plan.split,
         "protocol": dataclasses.asdict(plan.protocol),
         "sampling": dataclasses.asdict(plan.recipe.sampling),
+        "statistics": dataclasses.asdict(plan.recipe.statistics),
     }
+    result: dict[str, Any] = json.loads(json.dumps(identity))
+    return result

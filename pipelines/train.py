@@ -13,9 +13,8 @@ from ray.train.torch import TorchTrainer
 
 from actionlib import storage
 from actionlib.checkpoints import Run
-from actionlib.errors import InputError
 from actionlib.training import NonFiniteLossError, scaled_lr
-from pipelines import cluster, progress
+from pipelines import cluster, devices, progress
 from pipelines.train_plan import Plan, TrainConfig, check
 from pipelines.train_worker import train_worker
 
@@ -48,10 +47,9 @@ def train(config: TrainConfig, show: Callable[[str], None] = print) -> TrainResu
     for line in _describe(plan, resumed_from=latest):
         show(line)
     cluster.connect()
-    use_gpu = _use_gpu(plan.config, show)
+    use_gpu, loaders = devices.choose(plan.config.device, plan.config.workers, plan.config.loaders, show)
     # Ray's own list of checkpoints is not what resumes us (see the module docstring): start it empty.
     storage.delete(storage.join(plan.run_uri, "checkpoint_manager_snapshot.json"))
-    loaders = _loaders(plan.config, use_gpu)
     # A report waits for the controller's next look at the workers: at Ray's 2 s a checkpoint would cost up to 2 s.
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
     # Ray Train's own limit of a minute is too short for nodes that have to be started and images to be pulled.
@@ -80,38 +78,6 @@ def _trainer(plan: Plan, loaders: int, use_gpu: bool, say: Callable[[str], None]
             failure_config=ray.train.FailureConfig(max_failures=3),
         ),
     )
-
-
-def _use_gpu(config: TrainConfig, show: Callable[[str], None]) -> bool:
-    """Whether the workers train on GPUs. A cluster may still grow to what is needed; this machine alone does not.
-
-    Raises:
-        InputError: this machine has fewer GPUs or CPU cores than the workers need.
-    """
-    total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    use_gpu = config.device == "cuda" or (config.device == "auto" and total.get("GPU", 0) >= config.workers)
-    cpus = config.workers * (1 + _loaders(config, use_gpu))
-    for kind, needed in (("GPU", config.workers if use_gpu else 0), ("CPU", cpus)):
-        if needed <= total.get(kind, 0):
-            continue
-        if cluster.is_local():
-            raise InputError(
-                f"--workers {config.workers} --loaders {_loaders(config, use_gpu)} need {needed} {kind}s and this machine "
-                f"has {total.get(kind, 0):.0f}; lower them, or submit the job to a cluster"
-            )
-        show(f"waiting for the cluster to grow from {total.get(kind, 0):.0f} to {needed} {kind}s")
-    return use_gpu
-
-
-def _loaders(config: TrainConfig, use_gpu: bool) -> int:
-    """Decoding processes of a worker: a GPU needs some, a CPU worker decodes by itself."""
-    if config.loaders is not None:
-        if use_gpu and config.loaders < 1:
-            raise InputError(
-                "--loaders 0: a process that holds CUDA cannot decode (decord#324); give at least 1"
-            )
-        return config.loaders
-    return 4 if use_gpu else 0
 
 
 def _describe(plan: Plan, resumed_from: dict[str, Any] | None) -> Iterator[str]:

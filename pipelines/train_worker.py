@@ -32,6 +32,7 @@ from actionlib.training import (
     TrainStep,
     lr_factor,
     micro_batch_keys,
+    parallel_settings,
     scaled_lr,
 )
 from pipelines.train_log import TrainLog
@@ -103,9 +104,8 @@ def _restore(
     model = model.to(device)
     if device.type == "cuda":
         channels_last(model)
-    # Running statistics are averaged by TrainStep; DDP must not overwrite them with those of rank 0.
     model = ray.train.torch.prepare_model(
-        model, move_to_device=False, parallel_strategy_kwargs={"broadcast_buffers": False}
+        model, move_to_device=False, parallel_strategy_kwargs=parallel_settings(device)
     )
     train_step = TrainStep(model, recipe, plan.config.seed, device, _autocast(plan.config.precision, device))
     if newest is not None and newest.optimizer is not None:
@@ -129,10 +129,14 @@ def _commit(
         uri = storage.join(run.uri, name)
         checkpoints.upload_files(Path(local.path), uri)
         log.upload(run.uri, step)
-        run.point("latest", name, step, metrics)
+        # `best` first: a kill between the two costs a repetition of the steps since `latest`, not the best score.
         best = run.target("best")
-        if best is None or metrics.get("val_top1", -1.0) > best["metrics"].get("val_top1", -1.0):
+        score, to_beat = (m.get("val_top1", -1.0) for m in (metrics, best["metrics"] if best else {}))
+        if (
+            best is None or score > to_beat or plan.val_split is None
+        ):  # without validation the newest is the best
             run.point("best", name, step, metrics)
+        run.point("latest", name, step, metrics)
         run.prune(plan.config.keep)
         filesystem, path = storage.arrow_filesystem(uri)
         return ray.train.Checkpoint(path, filesystem)
@@ -154,6 +158,13 @@ def _commit(
             checkpoint_dir_name=name,
             checkpoint_upload_fn=publish,
         )
+
+
+def becomes_best(metrics: dict[str, float], best: dict[str, Any] | None, validated: bool) -> bool:
+    """Whether a new checkpoint takes the place of what `best` names; of a run without validation every one does."""
+    if best is None or not validated:
+        return True
+    return metrics.get("val_top1", -1.0) > float(best["metrics"].get("val_top1", -1.0))
 
 
 def _validates_after(plan: BatchPlan, done: int, val_epochs: int) -> bool:

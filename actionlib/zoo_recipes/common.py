@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from actionlib.recipes import Protocol, Recipe, Sampling, Statistics
+from actionlib.recipes import Protocol, Recipe, Statistics
 
 # what a configuration for testing leaves open; whether there is an auxiliary classifier the network itself says
 TRAINING = tuple(
@@ -29,8 +29,8 @@ def of_file(base: Recipe, old: str, new: str) -> Recipe:
 
 
 def segments(base: Recipe, count: int) -> Recipe:
-    """The same recipe for another number of segments, one frame each."""
-    return replace(base, sampling=Sampling("segments", frames=1, stride=1, segments=count))
+    """The same recipe for another number of segments."""
+    return replace(base, sampling=replace(base.sampling, segments=count))
 
 
 def side_by_side(rgb: Statistics, flow: Statistics) -> Statistics:

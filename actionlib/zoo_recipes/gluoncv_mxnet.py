@@ -8,7 +8,8 @@ from actionlib.recipes import Protocol, Recipe, Sampling
 from actionlib.zoo_recipes import gluoncv_torch
 from actionlib.zoo_recipes.common import TRAINING, VIEWS_250, dense, of_file, segments
 
-# Crops at test are as large as those of training; the files do not say so.
+# Ten crops at test are as large as those of training, three as large as the short side, since the test script takes no
+# others; which sizes these are no file says. Taken are those of the PyTorch zoo.
 TSN_SEG7 = Recipe(
     sampling=Sampling("segments", frames=1, stride=1, segments=7),
     train_crop="multiscale",
@@ -59,9 +60,10 @@ R2PLUS1D = Recipe(
     base_lr=0.1,
     batch=64,
     warmup_epochs=34.0,
+    warmup="after",
     epochs=196,
     grad_clip_norm=None,
-    protocol=Protocol(clips=10, crops=3, short_side_px=128, crop_px=112),
+    protocol=Protocol(clips=10, crops=3, short_side_px=128, crop_px=128),
     source="gluoncv logs/action_recognition/kinetics400/r2plus1d_resnet18_kinetics400.sh",
     assumed=("protocol.crop_px",),
 )
@@ -82,9 +84,10 @@ SLOWFAST_4X16 = Recipe(
     nesterov=True,
     warmup_epochs=24.0,
     warmup_ratio=0.01 / 0.11,
+    warmup="after",
     epochs=196,
     grad_clip_norm=None,
-    protocol=Protocol(clips=10, crops=3, short_side_px=256, crop_px=224),
+    protocol=Protocol(clips=10, crops=3, short_side_px=256, crop_px=256),
     source="gluoncv logs/action_recognition/kinetics400/slowfast_4x16_resnet50_kinetics400.sh",
     assumed=("protocol.crop_px",),
 )
@@ -104,10 +107,11 @@ SLOWFAST_R101_8X8 = replace(
     source="gluoncv logs/action_recognition/kinetics400/slowfast_8x8_resnet101_kinetics400.sh and .log",
 )
 # Unlike its other networks, C3D averages the views of a video before the first fully connected layer, not before the
-# last one.
+# last one, and takes no other crops than those of training.
 C3D = replace(
     R2PLUS1D,
-    protocol=replace(R2PLUS1D.protocol, average="maps"),
+    protocol=Protocol(clips=10, crops=3, short_side_px=112, crop_px=112, average="maps"),
+    assumed=("protocol.short_side_px", "protocol.crop_px"),
     base_lr=0.01,
     batch=128,
     micro_batch=16,
@@ -126,14 +130,14 @@ I3D_INCEPTION_V1 = Recipe(
     milestones=(40, 80, 100),  # the last one falls on the end
     epochs=100,
     grad_clip_norm=None,
-    protocol=Protocol(clips=10, crops=3, short_side_px=256, crop_px=224),
+    protocol=Protocol(clips=10, crops=3, short_side_px=256, crop_px=256),
     source="gluoncv logs/action_recognition/kinetics400/i3d_inceptionv1_kinetics400.sh",
     assumed=("protocol.crop_px",),
 )
 I3D_INCEPTION_V3 = replace(
     I3D_INCEPTION_V1,
     train_crop_px=299,
-    protocol=Protocol(clips=10, crops=3, short_side_px=340, crop_px=299),
+    protocol=Protocol(clips=10, crops=3, short_side_px=340, crop_px=340),
     source="gluoncv logs/action_recognition/kinetics400/i3d_inceptionv3_kinetics400.sh",
 )
 # Where gradients were clipped it was element by element at 40, which never bites.

@@ -17,6 +17,7 @@ TINY_8X4 = Recipe(
     batch=16,
     epochs=12,
     warmup_epochs=1.0,
+    warmup="after",
     weight_decay=5e-4,
     dropout=0.0,
     protocol=Protocol(clips=2, crops=1, short_side_px=72, crop_px=64),

@@ -21,6 +21,7 @@ SLOWFAST_4X16 = Recipe(
     nesterov=True,
     warmup_epochs=34.0,
     warmup_ratio=0.1,
+    warmup="towards",
     epochs=196,
     grad_clip_norm=None,
     protocol=replace(VIEWS_30, average="softmax"),

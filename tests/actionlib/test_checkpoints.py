@@ -133,6 +133,26 @@ def test_roll_back_is_choosing_an_older_version(run: Run) -> None:
     assert [named["step"] for _, named in run.history("latest") if named] == [2, 3, 2, 1]
 
 
+def test_rolling_back_to_a_pruned_checkpoint(run: Run) -> None:
+    """A versioned bucket still has its files; a folder has not, and says so."""
+    first = add(run, 1)
+    before = checkpoints.load(storage.join(run.uri, first))
+    for step in (2, 3):
+        add(run, step)
+    run.prune(1)
+    assert first not in run.names()
+    version = list(run.history("latest"))[-1][0].id
+    if not storage.is_s3(run.uri):
+        with pytest.raises(CheckpointError, match=r"deleted when newer ones came .*--keep"):
+            run.roll_back("latest", version)
+        return
+    run.roll_back("latest", version)
+    again = Run(run.uri).newest(pytest.fail)
+    assert again is not None and (again.step, again.sha256) == (1, before.sha256)
+    for name, tensor in before.model.items():
+        assert torch.equal(tensor, again.model[name])
+
+
 def test_two_writers_of_one_run_notice_each_other(run: Run) -> None:
     add(run, 1)
     first, second = Run(run.uri), Run(run.uri)

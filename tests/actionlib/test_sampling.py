@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actionlib import sampling
+from actionlib import model_info, sampling
 from actionlib.errors import InputError
 from actionlib.recipes import Sampling
 
@@ -131,3 +131,12 @@ def test_wrong_input() -> None:
         sampling.view_indices(0, Sampling(), 1)
     with pytest.raises(InputError, match="0 test clips"):
         sampling.view_indices(9, Sampling(), 0)
+
+
+def test_gluoncv_tests_single_frames_from_the_first_to_the_last() -> None:
+    """Ten frames of 2D networks; eight on Something-Something."""
+    for name, count in (("tsn_r50_seg7_k400_gcvpt", 10), ("tsn_r50_seg8_sthv2_gcvpt", 8)):
+        recipe = model_info(name).recipe
+        of_test = recipe.protocol.sampling(recipe.sampling)
+        found = sampling.view_indices(300, of_test, recipe.protocol.clips)
+        assert found.tolist() == [[round(n * 299 / (count - 1))] for n in range(count)]

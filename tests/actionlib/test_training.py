@@ -5,23 +5,30 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
+from actionlib import colour, create_model, model_info
 from actionlib.errors import RecipeError
-from actionlib.recipes import Recipe, Statistics
+from actionlib.recipes import ColourJitter, Recipe, Statistics
 from actionlib.training import (
     BatchPlan,
     NonFiniteLossError,
     TrainStep,
     lr_factor,
     micro_batch_keys,
+    parallel_settings,
     scaled_lr,
 )
+from actionlib.transforms import normalise
 
 RECIPE = Recipe(
     base_lr=0.1,
@@ -74,14 +81,28 @@ def test_workers_that_cannot_share_a_batch_are_told_what_would_do() -> None:
 
 
 def test_learning_rate_by_hand() -> None:
+    """Two of ten epochs of warm-up from a tenth; cosine."""
     assert scaled_lr(RECIPE, 32) == pytest.approx(0.4)
-    assert lr_factor(RECIPE, 0) == pytest.approx(0.1)
-    assert lr_factor(RECIPE, 1) == pytest.approx(0.55)
-    assert lr_factor(RECIPE, 5) == pytest.approx(0.5)
-    assert lr_factor(RECIPE, 2.5) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
-    assert lr_factor(RECIPE, 10) == pytest.approx(0)
+    cosine = [0.5 * (1 + math.cos(math.pi * e / 10)) for e in range(11)]
+    times = [lr_factor(RECIPE, e) for e in range(11)]
+    assert times[:2] == pytest.approx([0.1 * cosine[0], 0.55 * cosine[1]])
+    assert times[2:] == pytest.approx(cosine[2:])
+    towards = [lr_factor(replace(RECIPE, warmup="towards"), e) for e in range(11)]
+    assert towards[:2] == pytest.approx([0.1, (0.1 + cosine[2]) / 2]) and towards[2:] == times[2:]
+    after = [lr_factor(replace(RECIPE, warmup="after"), e) for e in range(11)]
+    assert after[:3] == pytest.approx([0.1, 0.55, 1])
+    assert after[2:] == pytest.approx([0.5 * (1 + math.cos(math.pi * e / 8)) for e in range(9)])
     step = replace(RECIPE, schedule="step", milestones=(4, 8), warmup_epochs=0)
     assert [lr_factor(step, e) for e in (0, 3.99, 4, 8)] == pytest.approx([1, 1, 0.1, 0.01])
+
+
+def test_learning_rates_of_projects_with_warm_up() -> None:
+    """GluonCV's cosine of 196 epochs runs over the 162 after warm-up, PySlowFast's over all of them."""
+    gluoncv = model_info("slowonly_r50_f8s8_k400_gcvpt").recipe
+    assert [round(lr_factor(gluoncv, e), 3) for e in (0, 17, 34, 100, 150)] == [0, 0.5, 1, 0.643, 0.186]
+    slowfast = model_info("slowfast_r50_4x16_k400_pyslowfast").recipe
+    end = 0.5 * (1 + math.cos(math.pi * 34 / 196))
+    assert [lr_factor(slowfast, e) for e in (0, 17, 34)] == pytest.approx([0.1, (0.1 + end) / 2, end])
 
 
 class Tiny(nn.Module):
@@ -192,3 +213,72 @@ def test_colours_are_changed_before_the_statistics() -> None:
     coloured(0, 0.1, [(clips // 4, labels, maps) for clips, labels in batch()])
     for ours, theirs in zip(coloured.unwrapped.parameters(), plain.unwrapped.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+class Seeing(nn.Module):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 5)
+        self.seen = torch.empty(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = x
+        logits: torch.Tensor = self.head(x.mean((2, 3, 4)))
+        return logits
+
+
+def test_the_input_is_not_rounded_in_mixed_precision() -> None:
+    network = Seeing()
+    step = TrainStep(network, RECIPE, 3, torch.device("cpu"), torch.bfloat16)
+    clips, labels = batch(1)[0]
+    jitter = ColourJitter(
+        brightness=32.0, contrast=(0.6, 1.4), saturation=(0.6, 1.4), hue=18.0, lighting_std=0.1
+    )
+    maps = torch.stack([colour.draw(jitter, 4, np.random.default_rng(n)) for n in range(2)])
+    step(0, 0.1, [(clips, labels, maps)])
+    expected = normalise(colour.apply(clips, maps), RECIPE.statistics)
+    assert network.seen.dtype == torch.float32 and torch.equal(network.seen, expected)
+
+
+# --- several processes --------------------------------------------------------------------------------------
+
+
+def _worker(rank: int, folder: str, first: int, steps: int) -> None:
+    """One of three: from the state in the folder, if one is there, `steps` steps; rank 0 writes the state at the end."""
+    torch.set_num_threads(1)
+    store = dist.FileStore(f"{folder}/store-{first}-{steps}", 3)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=3)
+    torch.manual_seed(0)
+    device = torch.device("cpu")
+    network = create_model("r3d_tiny_8x4", num_classes=5)
+    wrapped = DistributedDataParallel(network, **parallel_settings(device))
+    train_step = TrainStep(wrapped, replace(RECIPE, dropout=0.0), 3, device, None)
+    state = Path(folder, "state.pt")
+    if first:
+        loaded = torch.load(state, weights_only=True)
+        network.load_state_dict(loaded["model"])
+        train_step.optimizer.load_state_dict(loaded["optimizer"])
+    for step in range(first, first + steps):
+        torch.manual_seed(100 * step + rank)
+        clips = torch.randint(0, 256, (2, 3, 4, 32, 32), dtype=torch.uint8)
+        train_step(step, 0.1, [(clips, torch.tensor([rank, 4]))])
+    dist.barrier()
+    if rank == 0:
+        torch.save({"model": network.state_dict(), "optimizer": train_step.optimizer.state_dict()}, state)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_three_workers_resume_to_the_same_bits(tmp_path: Path) -> None:
+    """With two, any order of sums is the same one."""
+    for name, runs in (("whole", [(0, 4)]), ("resumed", [(0, 2), (2, 2)])):
+        (tmp_path / name).mkdir()
+        for first, steps in runs:
+            torch.multiprocessing.spawn(_worker, (str(tmp_path / name), first, steps), nprocs=3)
+    whole, resumed = (
+        torch.load(tmp_path / name / "state.pt", weights_only=True)["model"] for name in ("whole", "resumed")
+    )
+    assert [name for name, value in whole.items() if not torch.equal(value, resumed[name])] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,10 @@ def test_a_finished_evaluation_is_read_and_another_is_not_overwritten(
     other = EvaluateConfig(
         weights, small_dataset.uri, split="val", protocol="2x1", output=str(tmp_path / "out")
     )
-    with pytest.raises(InputError, match="holds another evaluation"):
-        evaluate(other)
+    inverted = replace(config, set=("recipe.statistics.channel_order=BGR",))
+    for changed in (other, inverted):
+        with pytest.raises(InputError, match="holds another evaluation"):
+            evaluate(changed)
 
 
 def test_what_does_not_fit_is_said_before_ray_starts(

@@ -24,6 +24,7 @@ from actionlib.zoo import create_model
 from pipelines import local_s3
 from pipelines.train import train
 from pipelines.train_plan import TrainConfig, check, load_pretrained
+from pipelines.train_worker import becomes_best
 from tests.conftest import PATTERNS
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +98,16 @@ def test_two_workers_compute_what_one_computes(undisturbed: tuple[TrainConfig, s
         if "num_batches" not in name:
             assert torch.allclose(tensor, theirs[name], rtol=1e-3, atol=2e-5), name
     assert one.latest["metrics"]["val_top1"] == two.latest["metrics"]["val_top1"]
+
+
+def test_best_is_the_best_validated_or_the_newest() -> None:
+    named = {"metrics": {"val_top1": 0.5}}
+    assert becomes_best({"loss": 1.0}, None, validated=True)
+    assert becomes_best({"val_top1": 0.6}, named, validated=True)
+    assert not becomes_best({"val_top1": 0.5}, named, validated=True)
+    assert not becomes_best({"loss": 1.0}, named, validated=True), "between two validations"
+    assert becomes_best({"val_top1": 0.0}, {"metrics": {"loss": 1.0}}, validated=True)
+    assert becomes_best({"loss": 1.0}, {"metrics": {"loss": 0.5}}, validated=False)
 
 
 def start(config: TrainConfig, *more: str) -> subprocess.Popen[str]:

@@ -100,6 +100,9 @@ def stated(row: dict[str, str]) -> Iterator[tuple[str, Any]]:
         yield "grad_clip_norm", float(norm[1]) if norm else None
     if epochs := re.match(r"none|linear ([\d.]+) epochs", row["warmup"]):
         yield "warmup_epochs", float(epochs[1] or 0)
+        if epochs[1] and row["lr_schedule"] == "cosine":
+            # GluonCV: LRSequential and GradualWarmupScheduler with an after_scheduler; mmcv: a factor of the schedule
+            yield "warmup", "after" if row["upstream"] == "gluoncv" else "times"
     yield from _sampling(row)
     yield from _test(row)
 
