@@ -9,6 +9,7 @@ objects under the same names.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from actionlib import fetch, storage, transcode
+from actionlib import fetch, lease, storage, transcode
 from actionlib.errors import ActionlibError, DecodeError, ShardError, SourceMissingError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
@@ -250,13 +251,18 @@ def write_record(uri: str, finished: Shard | None, results: list[dict[str, Any]]
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder on the local disk, named for this process so that what a killed one left can be removed."""
+    """A folder on the local disk, named for this process so that what a killed one left can be removed.
+
+    And for this machine: where several share `TMPDIR`, a process of another cannot be seen from here.
+    """
     root = Path(tempfile.gettempdir())
-    for old in root.glob(f"{_SCRATCH}*"):
-        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
+    machine = lease.machine()
+    ours = f"{_SCRATCH}{hashlib.sha256(str(machine).encode()).hexdigest()[:12]}-"
+    for old in root.glob(f"{ours}*") if machine else ():
+        pid = old.name.removeprefix(ours).split("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
             shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{ours}{os.getpid()}-", dir=root) as folder:
         try:
             yield Path(folder)
         except OSError as error:

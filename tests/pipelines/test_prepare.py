@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from pipelines import manifest, plan, prepare
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
-from pipelines.shard_task import make_shard
+from pipelines.shard_task import make_shard, scratch_folder
 from tests.pipelines.job_process import Job, tree
 
 ROOT = Path(__file__).parents[2]
@@ -330,6 +331,28 @@ def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) ->
 def _die(row: dict[str, Any]) -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return row
+
+
+def test_what_a_dead_task_left_is_removed_by_tasks_of_its_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines, or two containers of one, may share TMPDIR; a process of another is not to be seen in /proc."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+
+    def left_by_dead() -> Path:
+        with scratch_folder() as folder:
+            path = tmp_path / folder.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+            path.mkdir()
+            return path
+
+    here = left_by_dead()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(lease, "machine", lambda: "another boot pid:[1]")
+        there = left_by_dead()
+    with scratch_folder() as alive, scratch_folder():
+        assert alive.exists() and there.exists() and not here.exists()
 
 
 # --- kills ------------------------------------------------------------------------------------------------
