@@ -6,8 +6,10 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actionlib import labels, lease, storage
+from actionlib import labels, lease, storage, transcode
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
 from actionlib.samples import Annotations, VideoRow
@@ -29,7 +31,7 @@ from pipelines import manifest, plan, prepare
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
-from pipelines.shard_task import make_shard, scratch_folder
+from pipelines.shard_task import make_shard, scratch_folder, try_video
 from tests.pipelines.job_process import Job, tree
 
 ROOT = Path(__file__).parents[2]
@@ -321,6 +323,30 @@ def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path,
         ):
             manifest.publish(planned, [], 0.5, held)
     assert not (tmp_path / "out" / "_dataset.json").exists()
+
+
+def test_a_node_with_another_ffmpeg_makes_no_shard(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = prepare.check_and_plan(config(source, tmp_path / "out"), annotate(source))
+    right, there = planned.settings["ffmpeg"], tree(tmp_path / "out")
+    monkeypatch.setattr(transcode, "ffmpeg_version", lambda: "4.0-old")
+    message = f"{socket.gethostname()}: .*4.0-old.*made with {re.escape(right)}.*FFMPEG_BINARY"
+    with pytest.raises(InputError, match=message):
+        make_shard(planned, 0)
+    with pytest.raises(InputError, match=message):
+        try_video(planned, planned.shard_rows(0)[0], 1 << 20)
+    assert tree(tmp_path / "out") == there
+
+
+def test_wrong_input_that_a_task_finds_ends_the_job_as_wrong_input(local_ray: None) -> None:
+    with pytest.raises(InputError) as caught:
+        list(run_shards(_refuse, [0], 1, 1, 64 << 20))
+    assert str(caught.value) == "wrong on this node"
+
+
+def _refuse(row: dict[str, Any]) -> dict[str, Any]:
+    raise InputError("wrong on this node")
 
 
 def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) -> None:
