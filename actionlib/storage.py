@@ -276,17 +276,22 @@ def delete(uri: str) -> None:
 
 
 def upload(local: Path, uri: str) -> None:
-    """Copy a finished local file to `uri` in one atomic step (multipart where large)."""
+    """Copy a finished local file to `uri` in one atomic step (multipart where large).
+
+    Raises:
+        StorageError: it cannot be stored there, such as on a full disk; nothing of it is left.
+    """
     if is_s3(uri):
         s3.put_file(local, uri)
         return
     path = Path(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".upload-")
-    os.close(handle)
-    shutil.copyfile(local, temporary)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(_temporary(path, local), path)
+    except OSError as error:
+        raise StorageError(
+            f"{uri}: cannot be stored there: {error.strerror}; mend that, and the same command continues"
+        ) from error
 
 
 def download(uri: str, local: Path) -> None:
@@ -412,11 +417,20 @@ def _folder_time(folder: Path) -> float:
         return os.fstat(file.fileno()).st_mtime
 
 
-def _temporary(path: Path, data: bytes) -> str:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".write-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.chmod(name, 0o644)
+def _temporary(path: Path, content: bytes | Path) -> str:
+    """A file beside `path` with these bytes, or those of this file. Where that fails nothing of it is left."""
+    prefix = ".write-" if isinstance(content, bytes) else ".upload-"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    os.close(handle)
+    try:
+        if isinstance(content, bytes):
+            Path(name).write_bytes(content)
+        else:
+            shutil.copyfile(content, name)
+        os.chmod(name, 0o644)
+    except OSError:
+        os.unlink(name)
+        raise
     return name
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from pathlib import Path
 
 import pytest
 
 from actionlib import s3_listing, storage
-from actionlib.errors import ConflictError, LocationError
+from actionlib.errors import ConflictError, LocationError, StorageError
 from pipelines import local_s3
 
 
@@ -34,6 +35,25 @@ def test_objects_come_back_as_written(root: str, tmp_path: Path) -> None:
     assert storage.listing(f"{root}/nothing") == {}
     with pytest.raises(FileNotFoundError):
         storage.read(f"{root}/c")
+
+
+def test_a_failed_upload_names_its_target_and_leaves_nothing(tmp_path: Path) -> None:
+    """The system itself stops the copy half way, as on a full disk: files of this process may not grow beyond 1 MiB."""
+    local, target = tmp_path / "local", tmp_path / "out" / "rgb" / "part-00000.parquet"
+    local.write_bytes(b"x" * 3_000_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(StorageError, match=f"^{target}: cannot be stored there: File too large"):
+            storage.upload(local, str(target))
+        with pytest.raises(OSError, match="File too large"):
+            storage.write(str(target), local.read_bytes())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(target.parent.iterdir())
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"/file/rgb/x: cannot be stored there: Not a directory"):
+        storage.upload(local, str(tmp_path / "file" / "rgb" / "x"))
 
 
 def test_one_of_many_creators_wins(root: str) -> None:
