@@ -193,7 +193,8 @@ def check_and_plan(
     """
     source, output = check_locations(config)
     transcode.check_ffmpeg()
-    listing = functools.cache(functools.partial(fetch.listing, source))
+    outside: list[str] = []
+    listing = functools.cache(functools.partial(fetch.listing, source, outside))
     annotations = accepted(annotate(listing), config.strict)
     targets = _targets(config, output)
     encodings = [target.form.encoding for target in targets]
@@ -213,6 +214,12 @@ def check_and_plan(
             stored = plan.make(where, settings, annotations, found, encodings)
         plan.check_same(stored, settings, annotations)
         plans.append(stored)
+    if outside:
+        print(
+            f"--source {source}: {len(outside)} symbolic links in it lead out of it and are left out, such as "
+            f"{min(outside)}; copy or move what they lead to below --source",
+            flush=True,
+        )
     return forms.joined(plans)
 
 

@@ -295,6 +295,17 @@ def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> 
         config(source, out, shard_videos=0)
 
 
+def test_links_out_of_the_source_are_told_when_planning(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(source / "videos", tmp_path / "videos")
+    (tmp_path / "videos" / "a").rename(tmp_path / "a")
+    (tmp_path / "videos" / "a").symlink_to(tmp_path / "a")
+    planned = prepare.check_and_plan(config(tmp_path, tmp_path / "out"), annotate(source))
+    assert planned.present == 16
+    assert "1 symbolic links in it lead out of it and are left out, such as a;" in capsys.readouterr().out
+
+
 def test_a_source_that_vanishes_stops_the_run_and_is_no_rejection(
     source: Path, local_ray: None, tmp_path: Path
 ) -> None:
