@@ -220,7 +220,16 @@ def check_and_plan(
             f"{min(outside)}; copy or move what they lead to below --source",
             flush=True,
         )
-    return forms.joined(plans)
+    joined = forms.joined(plans)
+    if joined.listed:
+        appeared, went = plan.changes(joined, annotations)
+        if appeared or went:
+            print(
+                f"--source {source}: {appeared} files appeared and {went} went since this was planned; the plan stays as "
+                "it is, a new --output takes in what is there now",
+                flush=True,
+            )
+    return joined
 
 
 def _settings(config: PrepareConfig, source: str, form: Form) -> Settings:

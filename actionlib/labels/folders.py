@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from actionlib.errors import LabelError
@@ -47,4 +48,4 @@ def folder(paths: Iterable[str]) -> Annotations:
                 )
             split = SPLIT_NAMES[parts[0]] if by_split else "all"
             rows.add(path, VideoRow(path, path, (index[parts[level]],), (split,)), group="")
-    return rows.finish(classes)
+    return dataclasses.replace(rows.finish(classes), listed=True)

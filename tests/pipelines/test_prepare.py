@@ -136,6 +136,34 @@ def test_another_setting_or_another_list_is_not_continued(tmp_path: Path) -> Non
         plan.check_same(made, some_settings(), some_rows(8))
 
 
+def test_a_source_that_is_its_own_list_may_change_and_the_plan_goes_on(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(source / "videos", tmp_path / "videos")
+    chosen, by_folder = config(tmp_path, tmp_path / "out"), lambda listing: labels.folder(listing())
+    planned = prepare.check_and_plan(chosen, by_folder)
+    assert planned.present == 25 and "appeared" not in capsys.readouterr().out
+    (tmp_path / "videos" / "new").mkdir()
+    for name in ("a/v99.avi", "new/v00.avi", "stray.avi"):
+        shutil.copy(source / "videos/a/v00.avi", tmp_path / "videos" / name)
+    (tmp_path / "videos/a/text.avi").unlink()
+    assert prepare.check_and_plan(chosen, by_folder) == planned
+    assert "2 files appeared and 1 went since this was planned" in capsys.readouterr().out
+    with pytest.raises(InputError, match="annotations_sha256"):
+        prepare.check_and_plan(chosen, annotate(source))
+    with pytest.raises(InputError, match="there it was"):
+        prepare.check_and_plan(config(tmp_path, tmp_path / "out", resize="340x256"), by_folder)
+    # Of the splits that were chosen only.
+    few = config(tmp_path, tmp_path / "few", source=str(tmp_path / "split"), split=("train",))
+    for name in ("train/a/1.avi", "val/a/1.avi"):
+        (tmp_path / "split" / name).parent.mkdir(parents=True)
+        shutil.copy(source / "videos/a/v00.avi", tmp_path / "split" / name)
+    planned = prepare.check_and_plan(few, by_folder)
+    shutil.copy(source / "videos/a/v00.avi", tmp_path / "split/val/a/2.avi")
+    assert prepare.check_and_plan(few, by_folder) == planned
+    assert "appeared" not in capsys.readouterr().out
+
+
 # --- one run ----------------------------------------------------------------------------------------------
 
 
