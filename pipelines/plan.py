@@ -117,6 +117,12 @@ class Plan:
         prefix = f"retry{self.round}" if self.round else "part"
         return f"rgb/{prefix}-{shard:05d}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
 
+    def record_of(self, path: str) -> str:
+        """URI of the record of the shard at `path`, which may be one of a retry of this plan."""
+        made_in, shard = path.removeprefix("rgb/").split("-")[:2]
+        round = 0 if made_in == "part" else int(made_in.removeprefix("retry"))
+        return dataclasses.replace(self, round=round).record(int(shard))
+
     def shard_rows(self, shard: int) -> list[VideoRow]:
         """The videos of one shard; reads one row group of the table."""
 

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 
 from actionlib import labels, lease, storage, transcode
 from actionlib.dataset import Dataset
-from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
+from actionlib.errors import ActionlibError, InputError, LabelError, LocationError, ShardError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import manifest, plan, prepare
+from pipelines import manifest, plan, prepare, retry
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
@@ -285,6 +285,20 @@ def test_rejected_videos_are_done_again_and_the_dataset_gains_a_version(
         assert new.row(index)["sha256"] == hashes[new.row(index)["id"]]
         assert new.read(index).frames == FRAMES
     assert {n: (out / "rgb" / n).stat().st_mtime_ns for n in before} == before  # no shard was written again
+    # A shard that was lost is made again once its record is removed, which is the one that the error names.
+    (lost,) = (out / "rgb").glob("retry1-*")
+    kept, planned = lost.read_bytes(), plan.load(str(out))
+    assert planned is not None
+    lost.unlink()
+    record = out / "_shards" / "retry-1" / "part-00000.json"
+    with (
+        lease.hold(str(out)) as held,
+        pytest.raises(ShardError, match=f"{lost}: missing.* remove its record {record} and run"),
+    ):
+        manifest.publish(planned, retry.retries(planned), 0.5, held)
+    record.unlink()
+    assert prepare.prepare(again(retry_rejected=("probe",)), annotate(source)) == second
+    assert lost.read_bytes() == kept
     assert prepare.prepare(again(retry_rejected=()), annotate(source)) == second  # nothing more came of it
 
 
