@@ -50,9 +50,9 @@ def check_readable(uri: str, flag: str) -> None:
         storage.check_readable(uri, flag)
 
 
-def listing(source: str) -> dict[str, int]:
+def listing(source: str, outside: list[str]) -> dict[str, int]:
     """As `storage.listing`; empty for a web server, which has none."""
-    return {} if is_web(source) else storage.listing(source)
+    return {} if is_web(source) else storage.listing(source, outside)
 
 
 def ahead(

@@ -44,7 +44,8 @@ class Limits:
             video takes on one core.
         memory_bytes: address space of the process (RLIMIT_AS, Linux only); 2 GiB holds 17 pictures of 8K twice.
         pixels: width times height of a source picture, or of the stored one; the default is 8K UHD.
-        output_bytes: size of the stored video, which is held in memory once; about 40 minutes of `h264`.
+        output_bytes: size of the stored video, which is held in memory, three times while it is added to a shard; about
+            40 minutes of `h264`.
     """
 
     wall_s: float = 900.0

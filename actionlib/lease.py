@@ -221,7 +221,7 @@ def _owner() -> dict[str, Any]:
         "pid": os.getpid(),
         "user": user,
         "job": _ray_job(),
-        "machine": _machine(),
+        "machine": machine(),
         "started": _started(os.getpid()),
     }
 
@@ -236,13 +236,11 @@ def _ray_job() -> str | None:
 
 def _is_gone(owner: dict[str, Any]) -> bool:
     """Whether the owner ran among this machine's processes and is not one of them any more."""
-    machine = _machine()
-    return (
-        machine is not None and owner.get("machine") == machine and _started(owner["pid"]) != owner["started"]
-    )
+    here = machine()
+    return here is not None and owner.get("machine") == here and _started(owner["pid"]) != owner["started"]
 
 
-def _machine() -> str | None:
+def machine() -> str | None:
     """This boot and this process namespace: where a process number means the same process. None outside Linux."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -51,6 +51,7 @@ class Annotations:
         tables: what does not fit one label a video, by name, such as `segments` or `boxes`; stored beside the videos
             and read with `Dataset.table`. See `actionlib.annotation_tables`.
         wrong_lines: lines that gave no row, as `file:line: reason`.
+        listed: the rows are what was in the source when it was listed, not what a file of annotations says.
     """
 
     rows: tuple[VideoRow, ...]
@@ -58,6 +59,7 @@ class Annotations:
     adjusted: Mapping[str, int] = field(default_factory=dict)
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     wrong_lines: tuple[str, ...] = ()
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +59,10 @@ def schema(encoding: str) -> pa.Schema:
 
 
 class ShardWriter:
-    """Write videos one by one into a local Parquet file; memory holds one video at a time."""
+    """Write videos one by one into a local Parquet file.
+
+    Memory holds one video at a time and, while it is appended, two copies of it, which are Parquet's.
+    """
 
     def __init__(self, path: Path, encoding: str) -> None:
         self._path = path
@@ -82,7 +85,7 @@ class ShardWriter:
             "video": video.data,
             "offsets": video.offsets,
         }
-        columns = [pa.array([row[field.name]], field.type) for field in self._schema]
+        columns = [_column(row[field.name], field.type) for field in self._schema]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=1)
         self._rows += 1
         return self._rows - 1
@@ -108,6 +111,14 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
+
+
+def _column(value: Any, kind: pa.DataType) -> pa.Array:
+    """An array of one value. Of the large one by reference, which pyarrow's own conversion would copy."""
+    if kind != pa.large_binary():
+        return pa.array([value], kind)
+    ends = np.array([0, len(value)], np.int64)
+    return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(ends), pa.py_buffer(value)])
 
 
 def video_sha256(data: bytes, offsets: Sequence[int] | None) -> str:

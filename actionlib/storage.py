@@ -12,6 +12,7 @@ behaviour from hard links and renames, and keep older versions of swapped object
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -201,18 +202,22 @@ def size_bytes(uri: str) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def listing(uri: str) -> dict[str, int]:
+def listing(uri: str, outside: list[str] | None = None) -> dict[str, int]:
     """Every object below `uri`: relative posix path to size in bytes, sorted. Empty where nothing is there.
 
     Symbolic links that lead out of a local root are left out: a data set cannot reach beyond its folder.
+
+    Args:
+        outside: takes the relative paths of these links.
     """
     if is_s3(uri):
         return {key: size for key, size, _ in s3_listing.objects(uri)}
-    return dict(sorted(_local_listing(Path(uri).resolve())))
+    found = _local_listing(Path(uri).resolve(), [] if outside is None else outside)
+    return dict(sorted((name, status.st_size) for name, status in found))
 
 
-def _local_listing(root: Path) -> Iterator[tuple[str, int]]:
-    """Path below `root` and size of every file. Only links are resolved, which costs several times a file's stat."""
+def _local_listing(root: Path, outside: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Path below `root` and status of every file. Only links are resolved, which costs several times a file's stat."""
     folders: list[tuple[str, str, tuple[Path, ...]]] = [(str(root), "", ())] if root.is_dir() else []
     while folders:
         folder, prefix, through = folders.pop()
@@ -222,19 +227,24 @@ def _local_listing(root: Path) -> Iterator[tuple[str, int]]:
                 if entry.is_symlink():
                     target, here = (Path(os.path.realpath(place)) for place in (entry.path, folder))
                     trail = (*through, here)  # a link to a folder that we are in would be followed for ever
-                    is_circle = any(place.is_relative_to(target) for place in trail)
-                    if is_circle or not target.exists() or not target.is_relative_to(root):
+                    if not target.is_relative_to(root):
+                        outside.append(prefix + entry.name)
+                        continue
+                    if not target.exists() or any(place.is_relative_to(target) for place in trail):
                         continue
                 if entry.is_dir():
                     if entry.name != _KEPT:
                         folders.append((entry.path, f"{prefix}{entry.name}/", trail))
                 elif entry.is_file():
-                    yield prefix + entry.name, entry.stat().st_size
+                    with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
+                        yield prefix + entry.name, entry.stat()
 
 
 def _opened(folder: str) -> Any:
     try:
         return os.scandir(folder)
+    except FileNotFoundError:  # removed since the one above it was read
+        return contextlib.nullcontext(())
     except PermissionError as error:
         raise LocationError(
             f"{folder}: cannot be read ({error.strerror}); its files would be missing"
@@ -262,9 +272,9 @@ def entries(uri: str) -> dict[str, Entry]:
     if is_s3(uri):
         now = s3.time_of(s3.call(uri, "head_bucket"))
         return {key: Entry(size, now - modified) for key, size, modified in s3_listing.objects(uri)}
-    sizes = listing(uri)
-    now = _folder_time(Path(uri)) if sizes else 0.0
-    return {name: Entry(size, now - Path(uri, name).stat().st_mtime) for name, size in sizes.items()}
+    found = sorted(_local_listing(Path(uri).resolve(), []))
+    now = _folder_time(Path(uri)) if found else 0.0
+    return {name: Entry(status.st_size, now - status.st_mtime) for name, status in found}
 
 
 def delete(uri: str) -> None:
@@ -276,17 +286,22 @@ def delete(uri: str) -> None:
 
 
 def upload(local: Path, uri: str) -> None:
-    """Copy a finished local file to `uri` in one atomic step (multipart where large)."""
+    """Copy a finished local file to `uri` in one atomic step (multipart where large).
+
+    Raises:
+        StorageError: it cannot be stored there, such as on a full disk; nothing of it is left.
+    """
     if is_s3(uri):
         s3.put_file(local, uri)
         return
     path = Path(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".upload-")
-    os.close(handle)
-    shutil.copyfile(local, temporary)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(_temporary(path, local), path)
+    except OSError as error:
+        raise StorageError(
+            f"{uri}: cannot be stored there: {error.strerror}; mend that, and the same command continues"
+        ) from error
 
 
 def download(uri: str, local: Path) -> None:
@@ -412,11 +427,20 @@ def _folder_time(folder: Path) -> float:
         return os.fstat(file.fileno()).st_mtime
 
 
-def _temporary(path: Path, data: bytes) -> str:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".write-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-    os.chmod(name, 0o644)
+def _temporary(path: Path, content: bytes | Path) -> str:
+    """A file beside `path` with these bytes, or those of this file. Where that fails nothing of it is left."""
+    prefix = ".write-" if isinstance(content, bytes) else ".upload-"
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
+    os.close(handle)
+    try:
+        if isinstance(content, bytes):
+            Path(name).write_bytes(content)
+        else:
+            shutil.copyfile(content, name)
+        os.chmod(name, 0o644)
+    except OSError:
+        os.unlink(name)
+        raise
     return name
 
 

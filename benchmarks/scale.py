@@ -135,7 +135,9 @@ def run(folder: str, rows: int, source_bytes: int, workers: int) -> dict[str, fl
         stack.enter_context(mock.patch.object(estimate, "sample_size", lambda *_: 0))  # there are no videos
         stack.enter_context(
             mock.patch.object(
-                storage, "listing", lambda uri: listing if uri == str(source) else real_listing(uri)
+                storage,
+                "listing",
+                lambda uri, *more: listing if uri == str(source) else real_listing(uri, *more),
             )
         )
         started, used = time.monotonic(), time.process_time()

@@ -133,11 +133,10 @@ def _check_shards_are_there(plan: Plan, shards: list[dict[str, Any]]) -> None:
     for shard in shards:
         found = sizes.get(shard["path"].removeprefix("rgb/"))
         if found != shard["bytes"]:
-            number = shard["path"].split("-")[1]
             raise ShardError(
                 f"{storage.join(plan.output, shard['path'])}: {'missing' if found is None else f'{found} bytes'} where "
-                f"{shard['bytes']} bytes were stored; restore it, or remove the record of shard {number} in "
-                f"{plan.records} and run the same command again"
+                f"{shard['bytes']} bytes were stored; restore it, or remove its record "
+                f"{plan.record_of(shard['path'])} and run the same command again"
             )
 
 

@@ -97,6 +97,7 @@ class Plan:
     shards: int
     tables: dict[str, dict[str, Any]]  # name -> path, rows, bytes, sha256
     adjusted: list[list[Any]]  # [entries of the annotation files, rule]
+    listed: bool = False  # the rows are what was in the source when it was planned
     round: int = 0  # 0: all videos; N: those that retry N does again, see `pipelines.retry`
     others: tuple[Plan, ...] = ()  # other stored forms made in the same pass, see `pipelines.forms`; not kept
 
@@ -115,6 +116,12 @@ class Plan:
         text = json.dumps([self.settings_sha256, ids])
         prefix = f"retry{self.round}" if self.round else "part"
         return f"rgb/{prefix}-{shard:05d}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+
+    def record_of(self, path: str) -> str:
+        """URI of the record of the shard at `path`, which may be one of a retry of this plan."""
+        made_in, shard = path.removeprefix("rgb/").split("-")[:2]
+        round = 0 if made_in == "part" else int(made_in.removeprefix("retry"))
+        return dataclasses.replace(self, round=round).record(int(shard))
 
     def shard_rows(self, shard: int) -> list[VideoRow]:
         """The videos of one shard; reads one row group of the table."""
@@ -236,6 +243,7 @@ def make(
         "shards": int(shards.max()) + 1,
         "tables": annotation_tables.store(output, annotations.tables),
         "adjusted": [[count, rule] for rule, count in sorted(annotations.adjusted.items())],
+        "listed": annotations.listed,
     }
     storage.create(storage.join(output, _PLAN), json.dumps(document, indent=1).encode())
     stored = load(output)
@@ -268,8 +276,13 @@ def make_round(base: Plan, number: int, ids: Collection[str]) -> Plan:
 
 
 def check_same(plan: Plan, settings: Settings, annotations: Annotations) -> None:
-    """Raises InputError, naming what differs, unless `plan` was made with these settings and annotations."""
+    """Raises InputError, naming what differs, unless `plan` was made with these settings and annotations.
+
+    Annotations that are a listing of the source may be another one: the plan keeps its own rows.
+    """
     wanted = json.loads(json.dumps(_settings_document(settings, annotations)))
+    if plan.listed and annotations.listed:
+        wanted["annotations_sha256"] = plan.settings["annotations_sha256"]
     differences = [
         f"{key} is {_short(wanted.get(key))}, there it was {_short(plan.settings.get(key))}"
         for key in sorted(wanted.keys() | plan.settings.keys())
@@ -280,6 +293,17 @@ def check_same(plan: Plan, settings: Settings, annotations: Annotations) -> None
             f"--output {plan.output} holds a dataset, finished or begun, with other settings: {'; '.join(differences)}. "
             "Choose another --output, or use the same settings"
         )
+
+
+def changes(plan: Plan, annotations: Annotations) -> tuple[int, int]:
+    """How many rows of `annotations`, in the splits of the plan, it does not have, and how many of its own those lack.
+
+    Raises ShardError where the plan's table was changed.
+    """
+    splits = plan.settings["splits"]
+    now = {row.id for row in annotations.rows if not splits or not set(splits).isdisjoint(row.splits)}
+    planned = {id for block in plan._checked() for id in block.column("id").to_pylist()}
+    return len(now - planned), len(planned - now)
 
 
 def _settings_document(settings: Settings, annotations: Annotations) -> dict[str, Any]:

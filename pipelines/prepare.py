@@ -193,7 +193,8 @@ def check_and_plan(
     """
     source, output = check_locations(config)
     transcode.check_ffmpeg()
-    listing = functools.cache(functools.partial(fetch.listing, source))
+    outside: list[str] = []
+    listing = functools.cache(functools.partial(fetch.listing, source, outside))
     annotations = accepted(annotate(listing), config.strict)
     targets = _targets(config, output)
     encodings = [target.form.encoding for target in targets]
@@ -213,7 +214,22 @@ def check_and_plan(
             stored = plan.make(where, settings, annotations, found, encodings)
         plan.check_same(stored, settings, annotations)
         plans.append(stored)
-    return forms.joined(plans)
+    if outside:
+        print(
+            f"--source {source}: {len(outside)} symbolic links in it lead out of it and are left out, such as "
+            f"{min(outside)}; copy or move what they lead to below --source",
+            flush=True,
+        )
+    joined = forms.joined(plans)
+    if joined.listed:
+        appeared, went = plan.changes(joined, annotations)
+        if appeared or went:
+            print(
+                f"--source {source}: {appeared} files appeared and {went} went since this was planned; the plan stays as "
+                "it is, a new --output takes in what is there now",
+                flush=True,
+            )
+    return joined
 
 
 def _settings(config: PrepareConfig, source: str, form: Form) -> Settings:

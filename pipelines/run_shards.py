@@ -93,6 +93,8 @@ def cause_of(error: ray.exceptions.RayError) -> Exception:
     """What a task raised, without Ray's frames around it; a defect stays as Ray tells it, with its traceback."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, ActionlibError):
+        # Ray Data appends how to have it try again what fails, and that would mend nothing.
+        cause.args = (str(cause).partition("\nFailed to apply UDF transform")[0],)
         return cause
     if isinstance(cause, OSError):
         return ActionlibError(

@@ -9,9 +9,11 @@ objects under the same names.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,8 +24,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from actionlib import fetch, storage, transcode
-from actionlib.errors import ActionlibError, DecodeError, ShardError, SourceMissingError
+from actionlib import fetch, lease, storage, transcode
+from actionlib.errors import ActionlibError, DecodeError, InputError, ShardError, SourceMissingError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
 from actionlib.transcode import Form, Transcoded
@@ -90,10 +92,12 @@ def make_shard(
         spool_bytes: most disk that fetched sources may take at a time.
 
     Raises:
+        InputError: this node has another ffmpeg than the plan was made with; nothing was done.
         LocationError: a source that was there when the run was planned is gone.
         OSError, ActionlibError: a location does not answer, the disk is full, ffmpeg was killed: not a video's fault.
         ShardError: the shard was stored before with other content.
     """
+    _check_ffmpeg(plan)
     rows = plan.shard_rows(shard)
     ids = [row.id for row in rows]
     counts = Counts()
@@ -114,8 +118,19 @@ def try_video(plan: Plan, row: VideoRow, spool_bytes: int) -> list[dict[str, Any
 
     Raises as `make_shard` does.
     """
+    _check_ffmpeg(plan)
     with scratch_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
         return next(_outcomes(plan, [row], targets, folder, spool_bytes))
+
+
+def _check_ffmpeg(plan: Plan) -> None:
+    """The driver looked at its own ffmpeg only, and another version gives other bytes. Raises InputError."""
+    here, planned = transcode.ffmpeg_version(), plan.settings["ffmpeg"]
+    if here != planned:
+        raise InputError(
+            f"{socket.gethostname()}: ffmpeg is version {here} on this node, and the dataset is made with {planned}. "
+            "Install the same one on every node, or name it in FFMPEG_BINARY there; the same command then continues"
+        )
 
 
 def _outcomes(
@@ -250,13 +265,18 @@ def write_record(uri: str, finished: Shard | None, results: list[dict[str, Any]]
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder on the local disk, named for this process so that what a killed one left can be removed."""
+    """A folder on the local disk, named for this process so that what a killed one left can be removed.
+
+    And for this machine: where several share `TMPDIR`, a process of another cannot be seen from here.
+    """
     root = Path(tempfile.gettempdir())
-    for old in root.glob(f"{_SCRATCH}*"):
-        pid = old.name.removeprefix(_SCRATCH).split("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists() and Path("/proc/self").exists():
+    machine = lease.machine()
+    ours = f"{_SCRATCH}{hashlib.sha256(str(machine).encode()).hexdigest()[:12]}-"
+    for old in root.glob(f"{ours}*") if machine else ():
+        pid = old.name.removeprefix(ours).split("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists():
             shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=root) as folder:
+    with tempfile.TemporaryDirectory(prefix=f"{ours}{os.getpid()}-", dir=root) as folder:
         try:
             yield Path(folder)
         except OSError as error:

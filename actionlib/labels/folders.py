@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from actionlib.errors import LabelError
@@ -13,15 +14,16 @@ from actionlib.samples import Annotations, VideoRow
 def folder(paths: Iterable[str]) -> Annotations:
     """A folder for every class: `class/.../video.mp4`, or `train|val|test/class/.../video.mp4`.
 
-    There are split folders where all top folders are called train, val (or validation) or test and every file lies
-    two folders deep; otherwise all rows are in one split `all`. Classes and rows are sorted by name. Hidden files
-    and those that never are videos (text, pictures, archives) are passed over; anything else is a row.
+    There are split folders where some file lies two folders deep or deeper, and the top folders of all such files are
+    called train, val (or validation) or test; otherwise all rows are in one split `all`. Classes and rows are sorted
+    by name. Hidden files and those that never are videos (text, pictures, archives) are passed over; anything else is
+    a row, or a wrong line where it lies in no class folder.
 
     Args:
         paths: posix paths of all files below the source root.
 
     Raises:
-        LabelError: for a file outside every class folder or with an unsafe name, or where no file is left.
+        LabelError: no file is left, or more of them are wrong lines than rows.
     """
     problems = Problems()
     files: list[tuple[str, ...]] = []
@@ -30,7 +32,9 @@ def folder(paths: Iterable[str]) -> Annotations:
         if not hidden and may_be_video(text):
             with problems.at("source folder"):
                 files.append(tuple(safe_path(text).split("/")))
-    by_split = all(len(parts) >= 3 and parts[0] in SPLIT_NAMES for parts in files)
+    # Of deep files only: a stray file beside the class folders must not make classes of the splits.
+    tops = {parts[0] for parts in files if len(parts) >= 3}
+    by_split = bool(tops) and tops <= SPLIT_NAMES.keys()
     level = 1 if by_split else 0
     classes = tuple(sorted({parts[level] for parts in files if len(parts) > level + 1}))
     index = {name: number for number, name in enumerate(classes)}
@@ -44,4 +48,4 @@ def folder(paths: Iterable[str]) -> Annotations:
                 )
             split = SPLIT_NAMES[parts[0]] if by_split else "all"
             rows.add(path, VideoRow(path, path, (index[parts[level]],), (split,)), group="")
-    return rows.finish(classes)
+    return dataclasses.replace(rows.finish(classes), listed=True)

@@ -4,7 +4,8 @@ TAG/SSN (Zhao et al. 2017): a group for each video, begun by a line `# number`, 
 frame folder), its number of frames, a factor to the second, the number of actions, `label start end` of each, the
 number of proposals and `label iou ioa start end` of each. Labels count from 1, 0 is background. Bounds with a decimal
 point are shares of the video, whole numbers are frames; both come out as shares. A list of ActivityNet gives 1 as
-number of frames.
+number of frames. Entries of which nothing lies in the video are left out and counted, as SSN's own reader leaves them
+out; the published list of ActivityNet 1.2 has such, that rounding made empty: `54 0.0000 0.0000`.
 
     # 0
     video_validation_0000690
@@ -23,6 +24,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,6 +37,8 @@ from actionlib.labels.lines import Problems, lines, quoted
 
 ACTIONS = schema(video=pa.string(), start=pa.float64(), end=pa.float64(), label=pa.int32())
 PREDICTIONS = schema(video=pa.string(), label=pa.int32(), score=pa.float64())
+
+EMPTY = "entries of proposal lists that are no part of their video"
 
 _BSN_COLUMNS = {
     "tmin": "start",
@@ -50,29 +54,31 @@ _BSN_NEEDED = ("tmin", "tmax", "score")
 Row = dict[str, Any]
 
 
-def proposal_tables(given: Iterable[Path], classes: int) -> dict[str, pa.Table]:
+def proposal_tables(given: Iterable[Path], classes: int, rules: Counter[str]) -> dict[str, pa.Table]:
     """Tables `proposals` and, of lists that name them, `proposal_actions`.
 
     Args:
         given: TAG/SSN lists, BSN/BMN files, and folders of the latter.
         classes: how many there are.
+        rules: counts what a rule left out.
 
     Raises:
         LabelError: see `ssn_lists` and `bsn_files`.
     """
     files = [file for path in given for file in (sorted(path.rglob("*.csv")) if path.is_dir() else [path])]
     lists = [path for path in files if path.suffix != ".csv"]
-    actions, proposals = ssn_lists(lists, classes)
+    actions, proposals = ssn_lists(lists, classes, rules)
     windows = bsn_files(path for path in files if path.suffix == ".csv")
     tables = {"proposal_actions": actions} if lists else {}
     return {**tables, "proposals": pa.concat_tables([proposals, windows])} if files else {}
 
 
-def ssn_lists(files: Iterable[Path], classes: int) -> tuple[pa.Table, pa.Table]:
+def ssn_lists(files: Iterable[Path], classes: int, rules: Counter[str]) -> tuple[pa.Table, pa.Table]:
     """The actions (`ACTIONS`) and the proposals (`SEGMENT_PROPOSALS`) that TAG/SSN lists name.
 
     Args:
         classes: how many there are; a larger label is wrong.
+        rules: counts the entries that are left out because they are no part of their video.
 
     Raises:
         LabelError: with file and line of every wrong entry.
@@ -88,8 +94,10 @@ def ssn_lists(files: Iterable[Path], classes: int) -> tuple[pa.Table, pa.Table]:
                 if video in seen:
                     raise LabelError(f"{quoted(video)} is there already, in {seen[video]}")
                 seen[video] = where
-                actions += found
-                proposals += proposed
+                for rows, entries in ((actions, found), (proposals, proposed)):
+                    kept = [row for row in entries if row["start"] < row["end"]]
+                    rules[EMPTY] += len(entries) - len(kept)
+                    rows += kept
     problems.check()
     return (
         pa.Table.from_pylist(actions, schema=ACTIONS),
@@ -156,10 +164,13 @@ class _Group:
         return int(text) - 1 if int(text) else None
 
     def _bounds(self, start: str, end: str, frames: int) -> Row:
-        """As shares of the video; a last frame that rounding put behind the end is the end."""
+        """As shares of the video; a last frame that rounding put behind the end is the end.
+
+        What does not end after its begin, or begins behind the video, comes out empty: for the caller to leave out.
+        """
         unit = 1 if "." in start + end else frames
         begins, ends = self._float(start) / unit, self._float(end) / unit
-        if not 0 <= begins < ends <= 1 + 1 / frames:
+        if begins < min(ends, 1.0) and (begins < 0 or ends > 1 + 1 / frames):
             raise self._wrong(f"{start} to {end} of {1 if unit == 1 else frames} is no part of the video")
         return {"start": begins, "end": min(ends, 1.0)}
 

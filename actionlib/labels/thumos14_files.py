@@ -82,7 +82,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
             [list(read.splits), [read.durations.get(video) for video in read.splits]], schema=DURATIONS
         ),
     }
-    tables |= proposal_tables(proposals, len(classes))
+    tables |= proposal_tables(proposals, len(classes), read.rules)
     places = find_files(present, "mp4", read.splits)
     labels: dict[str, set[int]] = {video: set() for video in read.splits}
     for row in segments:

@@ -214,6 +214,18 @@ def test_folder_layouts() -> None:
     assert labels.folder(["train/a.mp4", "test/b.mp4"]).classes == ("test", "train"), (
         "classes may be called so"
     )
+    stray = labels.folder(
+        ["train/run/a.mp4", "val/jump/deep/b.mp4", "train/intro.mp4", "README", "extra/d.mp4"]
+        + [f"train/run/{number}.mp4" for number in range(3)]
+    )
+    assert stray.classes == ("jump", "run"), "a file beside the class folders makes no classes of the splits"
+    assert {row.path: row.splits[0] for row in stray.rows if row.path[-5] in "ab"} == {
+        "train/run/a.mp4": "train",
+        "val/jump/deep/b.mp4": "val",
+    }
+    assert [line.split("'")[1] for line in stray.wrong_lines] == ["README", "extra/d.mp4", "train/intro.mp4"]
+    mixed = labels.folder(["train/red/a.mp4", "plane/small/b.mp4"])
+    assert (mixed.classes, mixed.rows[0].splits) == (("plane", "train"), ("all",))
     assert labels.folder(["a/x", "a/x.strange"]).rows[1].path == "a/x.strange", (
         "an unknown suffix is still a row"
     )

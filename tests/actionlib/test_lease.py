@@ -29,7 +29,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Makes later claims come from a machine whose processes cannot be seen from here."""
-    return lambda: monkeypatch.setattr(lease, "_machine", lambda: None)
+    return lambda: monkeypatch.setattr(lease, "machine", lambda: None)
 
 
 def test_a_held_place_names_its_holder_and_is_free_afterwards(root: str) -> None:

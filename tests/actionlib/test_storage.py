@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
 from actionlib import s3_listing, storage
-from actionlib.errors import ConflictError, LocationError
+from actionlib.errors import ConflictError, LocationError, StorageError
 from pipelines import local_s3
 
 
@@ -34,6 +37,25 @@ def test_objects_come_back_as_written(root: str, tmp_path: Path) -> None:
     assert storage.listing(f"{root}/nothing") == {}
     with pytest.raises(FileNotFoundError):
         storage.read(f"{root}/c")
+
+
+def test_a_failed_upload_names_its_target_and_leaves_nothing(tmp_path: Path) -> None:
+    """The system itself stops the copy half way, as on a full disk: files of this process may not grow beyond 1 MiB."""
+    local, target = tmp_path / "local", tmp_path / "out" / "rgb" / "part-00000.parquet"
+    local.write_bytes(b"x" * 3_000_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(StorageError, match=f"^{target}: cannot be stored there: File too large"):
+            storage.upload(local, str(target))
+        with pytest.raises(OSError, match="File too large"):
+            storage.write(str(target), local.read_bytes())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(target.parent.iterdir())
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match=r"/file/rgb/x: cannot be stored there: Not a directory"):
+        storage.upload(local, str(tmp_path / "file" / "rgb" / "x"))
 
 
 def test_one_of_many_creators_wins(root: str) -> None:
@@ -97,7 +119,10 @@ def test_listing_does_not_follow_links_out_of_the_root(tmp_path: Path) -> None:
     (root / "file.mp4").symlink_to(outside / "secret.mp4")
     (root / "inside").symlink_to(root / "real")
     (root / "real" / "loop").symlink_to(root)
-    assert set(storage.listing(str(root))) == {"inside/a.mp4", "real/a.mp4"}
+    (root / "real" / "up").symlink_to(tmp_path)
+    left_out: list[str] = []
+    assert set(storage.listing(str(root), left_out)) == {"inside/a.mp4", "real/a.mp4"}
+    assert sorted(left_out) == ["file.mp4", "inside/up", "link", "real/up"]
 
 
 def test_listing_ends_where_links_lead_in_circles(tmp_path: Path) -> None:
@@ -108,6 +133,35 @@ def test_listing_ends_where_links_lead_in_circles(tmp_path: Path) -> None:
     (tmp_path / "b" / "to_a").symlink_to(tmp_path / "a")
     (tmp_path / "b" / "itself").symlink_to(tmp_path / "b" / "itself")
     assert set(storage.listing(str(tmp_path))) == {"a/a.mp4", "b/b.mp4", "a/to_b/b.mp4", "b/to_a/a.mp4"}
+
+
+def test_what_vanishes_while_it_is_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process takes a file and a folder away when the folder that they are in has just been read."""
+    root, scan = tmp_path / "root", os.scandir
+
+    class Vanishing:
+        def __init__(self, folder: str) -> None:
+            self._entries = list(scan(folder))
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            for name in ("file.mp4", "folder"):
+                if (root / name).exists():
+                    (root / name).rename(tmp_path / name)
+            return self._entries
+
+        def __exit__(self, *error: object) -> None: ...
+
+    for look in (storage.listing, storage.entries):
+        for name in ("a.mp4", "file.mp4", "folder/c.mp4", "other/b.mp4"):
+            storage.write(f"{root}/{name}", b"v")
+        with monkeypatch.context() as busy:
+            busy.setattr(os, "scandir", Vanishing)
+            found = look(str(root))
+        assert list(found) == ["a.mp4", "other/b.mp4"]
+        shutil.rmtree(tmp_path / "folder")
+    assert found["a.mp4"].size_bytes == 1 and 0 <= found["a.mp4"].age_s < 60
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 16])

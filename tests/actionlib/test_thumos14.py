@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from actionlib import labels
 from actionlib.annotation_tables import SEGMENTS
 from actionlib.errors import LabelError
 from actionlib.labels import thumos14_files as rules
+from actionlib.labels.proposals import EMPTY
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -112,8 +114,9 @@ def test_a_wrong_thumos14_line_costs_no_other(tmp_path: Path) -> None:
 def test_ssn_lists_in_frames_and_in_shares_are_the_same(test_data: Path) -> None:
     """The two published examples are one list: mmaction2 converts the first into the second."""
     folder = test_data / "annotations" / "proposals"
-    shares = labels.ssn_lists([folder / "proposal_normalized_list.txt"], 20)
-    frames = labels.ssn_lists([folder / "proposal_test_list.txt"], 20)
+    left_out: Counter[str] = Counter()
+    shares = labels.ssn_lists([folder / "proposal_normalized_list.txt"], 20, left_out)
+    frames = labels.ssn_lists([folder / "proposal_test_list.txt"], 20, left_out)
     assert [table.to_pylist() for table in shares] == [table.to_pylist() for table in frames]
     actions, proposals = (table.to_pylist() for table in frames)
     assert actions == [
@@ -129,7 +132,7 @@ def test_ssn_lists_in_frames_and_in_shares_are_the_same(test_data: Path) -> None
 def test_official_ssn_list_of_activitynet(test_data: Path) -> None:
     path = test_data / "annotations" / "proposals"
     actions, proposals = labels.ssn_lists(
-        [path / "activitynet1.2_tag_val_normalized_proposal_list.sample.txt"], 100
+        [path / "activitynet1.2_tag_val_normalized_proposal_list.sample.txt"], 100, Counter()
     )
     # 150 videos; counted by an own loop over the numbers that stand before each part
     assert len(set(proposals.column("video").to_pylist())) == 150 and len(proposals) == 7581
@@ -156,7 +159,7 @@ def test_official_ssn_list_of_activitynet(test_data: Path) -> None:
         ("# 0\nv\n10\n1\n0\n0\n1 0.5 0.5 2 4", "line 7: more lines than"),
         ("# 0\nv\n10\n1\n1\n0 2 4\n0", "background"),
         ("# 0\nv\n10\n1\n1\n3 2 4\n0", "none of 0 .background. to 2"),
-        ("# 0\nv\n10\n1\n1\n1 4 4\n0", "no part of the video"),
+        ("# 0\nv\n10\n1\n1\n1 -1 4\n0", "no part of the video"),
         ("# 0\nv\n10\n1\n1\n1 4 12\n0", "no part of the video"),
         ("# 0\nv\n10\n1\n0\n1\n1 1.5 0.5 2 4", "overlap 1.5"),
         ("# 0\nv\n0\n1\n0\n0", "0 frames"),
@@ -166,7 +169,39 @@ def test_official_ssn_list_of_activitynet(test_data: Path) -> None:
 )
 def test_wrong_ssn_lists_are_told(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(LabelError, match=reason):
-        labels.ssn_lists([write(tmp_path, {"list.txt": text}) / "list.txt"], 2)
+        labels.ssn_lists([write(tmp_path, {"list.txt": text}) / "list.txt"], 2, Counter())
+
+
+SSN_WITH_EMPTY = """# 0
+v1
+10
+1
+2
+1 4 4
+2 2 6
+4
+1 0.5 0.5 2 4
+0 0 0 7 3
+1 0 0 10 14
+2 0.9 1 9 11
+# 1
+v2
+1
+1
+1
+1 0.0000 0.0000
+0
+"""
+
+
+def test_entries_of_ssn_lists_outside_their_video_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Worked by hand, by the conditions of SSN's own reader: end > start, and start < frames."""
+    files = {**SMALL, "tag_proposal_list": SSN_WITH_EMPTY}
+    found = labels.thumos14(write(tmp_path, files), proposals=[tmp_path / "tag_proposal_list"])
+    actions, proposals = (found.tables[name].to_pylist() for name in ("proposal_actions", "proposals"))
+    assert actions == [{"video": "v1", "start": 0.2, "end": 0.6, "label": 1}]
+    assert [(row["start"], row["end"]) for row in proposals] == [(0.2, 0.4), (0.9, 1.0)]
+    assert found.adjusted == {rules.AVOIDED: 1, rules.CUT: 1, EMPTY: 4}
 
 
 def test_official_bsn_files(test_data: Path, tmp_path: Path) -> None:
@@ -189,13 +224,14 @@ def test_official_bsn_files(test_data: Path, tmp_path: Path) -> None:
 
 def test_lists_and_folders_of_proposals_together(test_data: Path) -> None:
     folder = test_data / "annotations" / "proposals"
-    tables = labels.proposal_tables([folder / "proposal_test_list.txt", folder / "bsn_bmn"], 20)
+    left_out: Counter[str] = Counter()
+    tables = labels.proposal_tables([folder / "proposal_test_list.txt", folder / "bsn_bmn"], 20, left_out)
     assert [(name, len(table)) for name, table in tables.items()] == [
         ("proposal_actions", 2),
         ("proposals", 25),
     ]
-    assert set(labels.proposal_tables([folder / "bsn_bmn"], 20)) == {"proposals"}
-    assert labels.proposal_tables([], 20) == {}
+    assert set(labels.proposal_tables([folder / "bsn_bmn"], 20, left_out)) == {"proposals"}
+    assert labels.proposal_tables([], 20, left_out) == {} and not +left_out
 
 
 def test_official_activitynet_results(test_data: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -245,6 +246,23 @@ def test_jpeg_offsets_by_hand() -> None:
 def test_jpeg_offsets_refuse_what_is_not_a_row_of_files(damage) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(DecodeError, match="no complete JPEG file"):
         jpeg_offsets(damage(picture("red") + picture("blue")))
+
+
+def test_the_page_names_words_that_reasons_have(tmp_path: Path) -> None:
+    """`--retry-rejected` chooses videos by words in their reasons, and the page gives examples."""
+    page = (Path(__file__).parents[2] / "docs" / "preprocess.md").read_text()
+    example = re.search(r"`--retry-rejected ([a-z ]+)`", page)
+    assert example
+    whole = counted(tmp_path / "whole.mp4", frames=40)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    reasons = []
+    for path, limits in ((cut, Limits()), (whole, Limits(wall_s=0.05))):
+        with pytest.raises(DecodeError) as caught:
+            transcode(path, resize="short256", encoding="h264", limits=limits)
+        reasons.append(str(caught.value))
+    words = example[1].split()
+    assert words and all(any(word in reason for reason in reasons) for word in words), (words, reasons)
 
 
 def test_damage_is_noted_without_machine_paths(tmp_path: Path) -> None:

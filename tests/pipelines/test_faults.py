@@ -394,15 +394,17 @@ def test_a_job_on_a_bad_network_makes_the_same_dataset(
 # --- this machine -----------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_ends_the_job_and_names_it(source: Path, clean: dict[str, str], tmp_path: Path) -> None:
-    """F10: TMPDIR is a file system with room for half a shard."""
+@pytest.mark.parametrize(("full", "named"), [("scratch", "scratch"), ("out", "out/rgb/part-")])
+def test_a_full_disk_ends_the_job_and_names_it(source: Path, tmp_path: Path, full: str, named: str) -> None:
+    """F10: TMPDIR, or the output, is a file system with room for half a shard."""
     if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("mounting needs a privilege that this machine does not give (unshare -m)")
     scratch, out = tmp_path / "scratch", tmp_path / "out"
     scratch.mkdir()
+    out.mkdir()
     job = ["jobs/preprocess_ucf101.py", "--source", source / "videos", "--annotations", source / "lists"]
     flags = ["--output", out, "--name", "small", "--own-classes", "--shard-videos", "24", "--workers", "1"]
-    inside = f'mount -t tmpfs -o size=400k tmpfs {scratch} && exec "$@"'
+    inside = f'mount -t tmpfs -o size=400k tmpfs {tmp_path / full} && exec "$@"'
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", inside, "sh", sys.executable, *map(str, [*job, *flags])],
         cwd=ROOT,
@@ -412,7 +414,8 @@ def test_a_full_disk_ends_the_job_and_names_it(source: Path, clean: dict[str, st
         timeout=600,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "o space left on" in done.stderr and str(scratch) in done.stderr
+    assert "o space left on" in done.stderr and str(tmp_path / named) in done.stderr
+    assert ("TMPDIR" in done.stderr) == (full == "scratch"), "the full disk is the one to free"
     assert not list(out.glob("rgb/part-*")) and not (out / "_dataset.json").exists()
     Job("preprocess_ucf101", out, *job[1:], *flags).finish(900)
     Dataset.open(str(out)).verify()

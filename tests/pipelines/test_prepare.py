@@ -6,10 +6,13 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,15 +23,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actionlib import labels, lease, storage
+from actionlib import labels, lease, storage, transcode
 from actionlib.dataset import Dataset
-from actionlib.errors import ActionlibError, InputError, LabelError, LocationError
+from actionlib.errors import ActionlibError, InputError, LabelError, LocationError, ShardError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import manifest, plan, prepare
+from pipelines import manifest, plan, prepare, retry
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
-from pipelines.shard_task import make_shard
+from pipelines.shard_task import make_shard, scratch_folder, try_video
 from tests.pipelines.job_process import Job, tree
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +134,34 @@ def test_another_setting_or_another_list_is_not_continued(tmp_path: Path) -> Non
         plan.check_same(made, some_settings(resize="340x256"), annotations)
     with pytest.raises(InputError, match="annotations_sha256"):
         plan.check_same(made, some_settings(), some_rows(8))
+
+
+def test_a_source_that_is_its_own_list_may_change_and_the_plan_goes_on(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(source / "videos", tmp_path / "videos")
+    chosen, by_folder = config(tmp_path, tmp_path / "out"), lambda listing: labels.folder(listing())
+    planned = prepare.check_and_plan(chosen, by_folder)
+    assert planned.present == 25 and "appeared" not in capsys.readouterr().out
+    (tmp_path / "videos" / "new").mkdir()
+    for name in ("a/v99.avi", "new/v00.avi", "stray.avi"):
+        shutil.copy(source / "videos/a/v00.avi", tmp_path / "videos" / name)
+    (tmp_path / "videos/a/text.avi").unlink()
+    assert prepare.check_and_plan(chosen, by_folder) == planned
+    assert "2 files appeared and 1 went since this was planned" in capsys.readouterr().out
+    with pytest.raises(InputError, match="annotations_sha256"):
+        prepare.check_and_plan(chosen, annotate(source))
+    with pytest.raises(InputError, match="there it was"):
+        prepare.check_and_plan(config(tmp_path, tmp_path / "out", resize="340x256"), by_folder)
+    # Of the splits that were chosen only.
+    few = config(tmp_path, tmp_path / "few", source=str(tmp_path / "split"), split=("train",))
+    for name in ("train/a/1.avi", "val/a/1.avi"):
+        (tmp_path / "split" / name).parent.mkdir(parents=True)
+        shutil.copy(source / "videos/a/v00.avi", tmp_path / "split" / name)
+    planned = prepare.check_and_plan(few, by_folder)
+    shutil.copy(source / "videos/a/v00.avi", tmp_path / "split/val/a/2.avi")
+    assert prepare.check_and_plan(few, by_folder) == planned
+    assert "appeared" not in capsys.readouterr().out
 
 
 # --- one run ----------------------------------------------------------------------------------------------
@@ -254,6 +285,20 @@ def test_rejected_videos_are_done_again_and_the_dataset_gains_a_version(
         assert new.row(index)["sha256"] == hashes[new.row(index)["id"]]
         assert new.read(index).frames == FRAMES
     assert {n: (out / "rgb" / n).stat().st_mtime_ns for n in before} == before  # no shard was written again
+    # A shard that was lost is made again once its record is removed, which is the one that the error names.
+    (lost,) = (out / "rgb").glob("retry1-*")
+    kept, planned = lost.read_bytes(), plan.load(str(out))
+    assert planned is not None
+    lost.unlink()
+    record = out / "_shards" / "retry-1" / "part-00000.json"
+    with (
+        lease.hold(str(out)) as held,
+        pytest.raises(ShardError, match=f"{lost}: missing.* remove its record {record} and run"),
+    ):
+        manifest.publish(planned, retry.retries(planned), 0.5, held)
+    record.unlink()
+    assert prepare.prepare(again(retry_rejected=("probe",)), annotate(source)) == second
+    assert lost.read_bytes() == kept
     assert prepare.prepare(again(retry_rejected=()), annotate(source)) == second  # nothing more came of it
 
 
@@ -292,6 +337,17 @@ def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> 
         config(source, out, shard_videos=0)
 
 
+def test_links_out_of_the_source_are_told_when_planning(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(source / "videos", tmp_path / "videos")
+    (tmp_path / "videos" / "a").rename(tmp_path / "a")
+    (tmp_path / "videos" / "a").symlink_to(tmp_path / "a")
+    planned = prepare.check_and_plan(config(tmp_path, tmp_path / "out"), annotate(source))
+    assert planned.present == 16
+    assert "1 symbolic links in it lead out of it and are left out, such as a;" in capsys.readouterr().out
+
+
 def test_a_source_that_vanishes_stops_the_run_and_is_no_rejection(
     source: Path, local_ray: None, tmp_path: Path
 ) -> None:
@@ -322,6 +378,30 @@ def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path,
     assert not (tmp_path / "out" / "_dataset.json").exists()
 
 
+def test_a_node_with_another_ffmpeg_makes_no_shard(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = prepare.check_and_plan(config(source, tmp_path / "out"), annotate(source))
+    right, there = planned.settings["ffmpeg"], tree(tmp_path / "out")
+    monkeypatch.setattr(transcode, "ffmpeg_version", lambda: "4.0-old")
+    message = f"{socket.gethostname()}: .*4.0-old.*made with {re.escape(right)}.*FFMPEG_BINARY"
+    with pytest.raises(InputError, match=message):
+        make_shard(planned, 0)
+    with pytest.raises(InputError, match=message):
+        try_video(planned, planned.shard_rows(0)[0], 1 << 20)
+    assert tree(tmp_path / "out") == there
+
+
+def test_wrong_input_that_a_task_finds_ends_the_job_as_wrong_input(local_ray: None) -> None:
+    with pytest.raises(InputError) as caught:
+        list(run_shards(_refuse, [0], 1, 1, 64 << 20))
+    assert str(caught.value) == "wrong on this node"
+
+
+def _refuse(row: dict[str, Any]) -> dict[str, Any]:
+    raise InputError("wrong on this node")
+
+
 def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) -> None:
     with pytest.raises(ActionlibError, match="a shard could not be made"):
         list(run_shards(_die, [0], 1, 1, 64 << 20))
@@ -330,6 +410,28 @@ def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) ->
 def _die(row: dict[str, Any]) -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return row
+
+
+def test_what_a_dead_task_left_is_removed_by_tasks_of_its_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines, or two containers of one, may share TMPDIR; a process of another is not to be seen in /proc."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+
+    def left_by_dead() -> Path:
+        with scratch_folder() as folder:
+            path = tmp_path / folder.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
+            path.mkdir()
+            return path
+
+    here = left_by_dead()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(lease, "machine", lambda: "another boot pid:[1]")
+        there = left_by_dead()
+    with scratch_folder() as alive, scratch_folder():
+        assert alive.exists() and there.exists() and not here.exists()
 
 
 # --- kills ------------------------------------------------------------------------------------------------
