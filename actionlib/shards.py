@@ -113,11 +113,11 @@ class ShardWriter:
         self._writer.close()
 
 
-def _column(value: Any, kind: pa.DataType) -> pa.Array:
+def _column(value: Any, kind: pa.DataType) -> pa.Array[Any]:
     """An array of one value. Of the large one by reference, which pyarrow's own conversion would copy."""
     if kind != pa.large_binary():
         return pa.array([value], kind)
-    ends = np.array([0, len(value)], np.int64)
+    ends = np.array([0, len(value)], np.int64).tobytes()
     return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(ends), pa.py_buffer(value)])
 
 
