@@ -78,7 +78,8 @@ def _packets(request: Answer) -> Answer:
 
 def _info(request: Answer) -> Answer:
     with _open(request) as container:
-        stream, number = _largest(container)
+        streams = _videos(container)
+        stream, number = max(streams, key=lambda pair: pair[0].width * pair[0].height)  # the first of equals
         _check_size(stream.width, stream.height, request["pixels"])
         stream.codec_context.thread_count = 1
         frame = _first_frame(container, stream)
@@ -98,12 +99,14 @@ def _info(request: Answer) -> Answer:
             "codec": stream.codec_context.codec.canonical_name,
             "pixel_format": frame.format.name,
             "stream": number,
+            "container": container.format.name.split(",")[0],
+            "streams": len(streams),
             "hdr": _HDR.get(frame.color_trc) or _HDR.get(stream.codec_context.color_trc),
         }
 
 
-def _largest(container: av.container.InputContainer) -> tuple[VideoStream, int]:
-    """The video stream with the largest picture, first of equals; cover pictures are not videos."""
+def _videos(container: av.container.InputContainer) -> list[tuple[VideoStream, int]]:
+    """The video streams that can be decoded, with their index among all; cover pictures are not videos."""
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [
         (stream, number)
@@ -115,7 +118,7 @@ def _largest(container: av.container.InputContainer) -> tuple[VideoStream, int]:
     streams = [pair for pair in streams if pair[0].codec_context is not None]
     if not streams:
         raise RefusedError("no decoder for its video codec")
-    return max(streams, key=lambda pair: pair[0].width * pair[0].height)
+    return streams
 
 
 def _first_frame(container: av.container.InputContainer, stream: VideoStream) -> av.VideoFrame:

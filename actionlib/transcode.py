@@ -22,7 +22,7 @@ from typing import Literal
 
 from actionlib import storage
 from actionlib.errors import DecodeError
-from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Output, Part, stored_fps
+from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Output, Part, seek_s, stored_fps
 from actionlib.ffmpeg_command import command as ffmpeg_command
 from actionlib.ffmpeg_process import (
     Ended,
@@ -178,11 +178,7 @@ def transcode_all(
         part = Part(start_s, end_s, None if source.demuxer else fps)
         outputs = [_output(info, form, folder / f"{number}") for number, form in enumerate(forms)]
         progress = folder / "progress"
-        command = ffmpeg_command(source, outputs, progress, info, part, limits)
-        ended = run(command, limits, folder)
-        if ended.lost:  # once more, since the machine may have been too busy
-            ended = run(command, limits, folder)
-        ended = _without_paths(ended, source.path, folder)
+        ended = _without_paths(_decode(source, outputs, progress, info, part, limits), source.path, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
         frames = _frames_written(progress)
@@ -191,6 +187,25 @@ def transcode_all(
         digest, size = storage.sha256_file(source.path), source.path.stat().st_size
         videos = [_read(output, frames, part.fps or stored_fps(info)) for output in outputs]
         return [Transcoded(info, video, note, digest, size) for video in videos]
+
+
+def _decode(
+    source: Source, outputs: Sequence[Output], progress: Path, info: VideoInfo, part: Part, limits: Limits
+) -> Ended:
+    """Run ffmpeg. A decode that begins late in the file is believed only where it gives frames and the decoder has
+    nothing to say: anything else may be because of where it began."""
+
+    def attempt(from_s: float | None = None) -> Ended:
+        command = ffmpeg_command(source, outputs, progress, info, part, limits, from_s)
+        return run(command, limits, progress.parent)
+
+    late = seek_s(info, part)
+    if late is not None:
+        ended = attempt(late)
+        if ended.failure is None and not ended.messages and _frames_written(progress):
+            return ended
+    ended = attempt()
+    return attempt() if ended.lost else ended  # once more, since the machine may have been too busy
 
 
 def _output(info: VideoInfo, form: Form, target: Path) -> Output:
