@@ -61,9 +61,20 @@ class Part:
 
         Example: 1.0 to 2.0 s at 30 -> 30; 1.0 to 2.01 s -> 31.
         """
-        assert self.fps is not None and self.end_s is not None
-        span_us = round(self.end_s * 1e6) - round((self.start_s or 0.0) * 1e6)
-        return max(0, math.ceil(span_us * self.fps / 1_000_000))
+        assert self.fps is not None
+        return max(0, math.ceil(self._span_us * self.fps / 1_000_000))
+
+    def least_frames(self, fps: Fraction) -> int:
+        """Frames of a source with the rate `fps` in the span, which must have an end, whatever the time of the first.
+
+        Example: 1.0 to 1.35 s at 10 -> 3: at 1.0, 1.1, 1.2 and 1.3 there are 4, at 1.09, 1.19 and 1.29 only 3.
+        """
+        return max(0, math.floor(self._span_us * fps / 1_000_000))
+
+    @property
+    def _span_us(self) -> int:
+        assert self.end_s is not None
+        return round(self.end_s * 1e6) - round((self.start_s or 0.0) * 1e6)
 
 
 @dataclass(frozen=True, slots=True)

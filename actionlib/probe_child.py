@@ -93,9 +93,7 @@ def _info(request: Answer) -> Answer:
             "sample_aspect_ratio": [aspect.numerator, aspect.denominator] if aspect else [1, 1],
             "fps": [rate.numerator, rate.denominator] if rate else [0, 1],
             "header_frames": stream.frames or None,
-            "duration_s": float(stream.duration * stream.time_base)
-            if stream.duration and stream.time_base
-            else None,
+            "duration_s": _duration_s(container, stream),
             "codec": stream.codec_context.codec.canonical_name,
             "pixel_format": frame.format.name,
             "stream": number,
@@ -103,6 +101,15 @@ def _info(request: Answer) -> Answer:
             "streams": len(streams),
             "hdr": _HDR.get(frame.color_trc) or _HDR.get(stream.codec_context.color_trc),
         }
+
+
+def _duration_s(container: av.container.InputContainer, stream: VideoStream) -> float | None:
+    """Of the stream. Matroska states none but that of the file, which counts from zero, not from the first frame."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and container.format.name.startswith("matroska"):
+        return float((container.duration - max(container.start_time or 0, 0)) / av.time_base)
+    return None
 
 
 def _videos(container: av.container.InputContainer) -> list[tuple[VideoStream, int]]:
