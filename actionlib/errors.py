@@ -63,7 +63,15 @@ class ConflictError(ActionlibError):
 
 
 class StorageError(ActionlibError):
-    """The storage refuses, does not answer, or damages what passes through it."""
+    """The storage refuses, does not answer, or damages what passes through it.
+
+    Attributes:
+        reason: the same in one line for the manifest, without names of this place.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class AlreadyRunningError(ActionlibError):

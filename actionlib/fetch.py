@@ -12,19 +12,31 @@ belong to one version of the file; damage on the way from there is noticed by TL
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import shutil
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from actionlib import storage, web_source
-from actionlib.errors import LocationError
+from actionlib.errors import DecodeError, LocationError, StorageError
 from actionlib.source import is_folder
 from actionlib.spool import OverBudgetError, Spooled, room
 from actionlib.web_source import WebServer, is_web
 
-__all__ = ["ahead", "check_readable", "check_source", "fetch", "is_remote", "is_web", "listing"]
+__all__ = [
+    "ahead",
+    "check_answers",
+    "check_readable",
+    "check_source",
+    "fetch",
+    "is_remote",
+    "is_web",
+    "listing",
+]
 
+_GONE = "it was there when this run was planned and is gone"
+_READ_BYTES = 1 << 20
 _FRAME_READERS = 8  # requests at a time for the frames of one folder, which are small
 
 
@@ -46,8 +58,33 @@ def check_readable(uri: str, flag: str) -> None:
     """Raises LocationError unless something is there; of a web server, unless it answers."""
     if is_web(uri):
         WebServer(uri).check_answers(flag)
-    else:
+        return
+    try:
         storage.check_readable(uri, flag)
+        if storage.is_s3(uri):
+            return
+        with os.scandir(uri) as entries:
+            is_empty = next(entries, None) is None
+    except OSError as error:
+        raise LocationError(f"{flag} {uri}: cannot be read: {error.strerror}") from error
+    if is_empty:
+        raise LocationError(f"{flag} {uri}: the folder is empty; is its disk mounted?")
+
+
+def check_answers(source: str) -> None:
+    """Ask whether the source as a whole is still there, before a failure is blamed on one of its videos.
+
+    Raises:
+        StorageError: the folder is gone or empty (unmounted), the bucket no longer lists with these keys, or the web
+            server does not answer or says that it is in trouble.
+    """
+    try:
+        if is_web(source):
+            WebServer(source).check_answers("--source", in_order=True)
+        else:
+            check_readable(source, "--source")
+    except LocationError as error:
+        raise StorageError(f"{error}. The same command continues once that is mended") from error
 
 
 def listing(source: str, outside: list[str]) -> dict[str, int]:
@@ -100,48 +137,76 @@ def fetch(source: str, path: str, folder: Path, budget_bytes: int) -> Path:
 
     Raises:
         SourceMissingError: a web server has no such file.
-        DecodeError: stage `fetch`; a web server refuses this file.
-        LocationError: what was there when the run was planned is gone, or a redirect leads to another server.
-        ActionlibError: the disk is full, the budget too small, or the storage does not answer.
+        DecodeError: stage `fetch`; this one cannot be had, now or any more, while the source as a whole answers.
+        StorageError: the source as a whole does not answer, see `check_answers`.
+        ActionlibError: the disk is full, or the budget too small.
     """
+    try:
+        return _fetch(source, path, folder, budget_bytes)
+    except StorageError:
+        check_answers(source)
+    # The source may have been away for a while. What fails now, that it answers again, is the fault of this video.
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        return _fetch(source, path, folder, budget_bytes)
+    except StorageError as error:
+        raise DecodeError("fetch", error.reason) from error
+
+
+def _fetch(source: str, path: str, folder: Path, budget_bytes: int) -> Path:
+    """`fetch`, but that any failure to get the video is a StorageError."""
     uri = storage.join(source, path)
     if not is_remote(source):
-        if not Path(uri).exists():
-            raise _gone(uri)
+        _read_through(Path(uri))
         return Path(uri)
     folder.mkdir(parents=True)
     target = folder / f"source{Path(path).suffix}"
-    if is_folder(path):
-        _copy_folder(uri, target, budget_bytes)
-        return target
     if is_web(source):
         with Spooled(target, uri, budget_bytes) as spooled:
             WebServer(source).copy(path, spooled)
-    else:
-        _copy_object(uri, target, budget_bytes)
+        return target
+    copy = _copy_folder if is_folder(path) else _copy_object
+    try:
+        copy(uri, target, budget_bytes)
+    except FileNotFoundError as error:
+        raise StorageError(_GONE) from error
     return target
 
 
-def _gone(uri: str) -> LocationError:
-    return LocationError(
-        f"{uri} was there when this run was planned and is gone; put it back, or choose another --output"
-    )
+def _read_through(place: Path) -> None:
+    """Read a file, or the files in a folder of frames, once, so that what the disk or the rights refuse is told from
+    what is no video. It happens ahead of time, and the decoder then finds the bytes in memory.
+
+    Raises:
+        StorageError: there is nothing, or it cannot be read to its end.
+    """
+    try:
+        if not place.exists():
+            raise StorageError(_GONE)
+        buffer = bytearray(_READ_BYTES)
+        for path in place.iterdir() if place.is_dir() else [place]:
+            if path.is_file():  # opening a pipe would wait for ever
+                with path.open("rb", buffering=0) as file:
+                    while file.readinto(buffer):
+                        pass
+    except OSError as error:
+        raise StorageError(f"it cannot be read: {error.strerror}") from error
 
 
 def _copy_object(uri: str, target: Path, budget_bytes: int) -> None:
-    """Copy an object from S3. Raises LocationError where there is none."""
+    """Copy an object from S3. Raises FileNotFoundError where there is none."""
     size = storage.size_bytes(uri)
     if size is None:
-        raise _gone(uri)
+        raise FileNotFoundError(uri)
     with room(target, uri, size, budget_bytes):
         storage.download(uri, target)
 
 
 def _copy_folder(uri: str, target: Path, budget_bytes: int) -> None:
-    """Copy the files directly in a folder on S3. Raises LocationError where there is none."""
+    """Copy the files directly in a folder on S3. Raises FileNotFoundError where there is none."""
     names = {name: size for name, size in storage.listing(uri).items() if "/" not in name}
     if not names:
-        raise _gone(uri)
+        raise FileNotFoundError(uri)
     target.mkdir()
     with room(target, uri, sum(names.values()), budget_bytes), ThreadPoolExecutor(_FRAME_READERS) as pool:
         list(pool.map(lambda name: storage.download(storage.join(uri, name), target / name), names))

@@ -30,6 +30,13 @@ _DIFFUSE_WHITE_NITS, _PEAK_NITS = 203, 1000
 _UNKNOWN_FPS = Fraction(25)
 _HALF_MICROSECOND_S = 5e-7
 
+# Both state the time of every frame and which are key frames. Others count frames or bytes, or guess.
+_SEEKABLE = ("mov", "matroska")
+_SEEK_BEYOND_S = 30.0  # a part that begins before is decoded from the start of the file
+# Before the part: the decoder begins at the last key frame before that, and where this is no clean start (an open
+# group, a picture that is refreshed bit by bit) it has had another one, or all its bits, when the part begins.
+_SEEK_MARGIN_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -54,9 +61,20 @@ class Part:
 
         Example: 1.0 to 2.0 s at 30 -> 30; 1.0 to 2.01 s -> 31.
         """
-        assert self.fps is not None and self.end_s is not None
-        span_us = round(self.end_s * 1e6) - round((self.start_s or 0.0) * 1e6)
-        return max(0, math.ceil(span_us * self.fps / 1_000_000))
+        assert self.fps is not None
+        return max(0, math.ceil(self._span_us * self.fps / 1_000_000))
+
+    def least_frames(self, fps: Fraction) -> int:
+        """Frames of a source with the rate `fps` in the span, which must have an end, whatever the time of the first.
+
+        Example: 1.0 to 1.35 s at 10 -> 3: at 1.0, 1.1, 1.2 and 1.3 there are 4, at 1.09, 1.19 and 1.29 only 3.
+        """
+        return max(0, math.floor(self._span_us * fps / 1_000_000))
+
+    @property
+    def _span_us(self) -> int:
+        assert self.end_s is not None
+        return round(self.end_s * 1e6) - round((self.start_s or 0.0) * 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +86,32 @@ class Output:
     encoding: Encoding
 
 
+def seek_s(info: VideoInfo, part: Part) -> float | None:
+    """Where [s] a decode may begin that gives the frames of `part`, at the times at which a decode of the whole file
+    has them. None: only at the start of the file."""
+    is_exact = (
+        info.container in _SEEKABLE and info.streams == 1
+    )  # ffmpeg goes to a key frame of the first stream
+    if part.start_s is None or part.start_s <= _SEEK_BEYOND_S or not is_exact:
+        return None
+    return part.start_s - _SEEK_MARGIN_S
+
+
 def command(
-    source: Source, outputs: Sequence[Output], progress: Path, info: VideoInfo, part: Part, limits: Limits
+    source: Source,
+    outputs: Sequence[Output],
+    progress: Path,
+    info: VideoInfo,
+    part: Part,
+    limits: Limits,
+    from_s: float | None = None,
 ) -> list[str]:
     """The ffmpeg command line: one decode for all outputs, each scaled from the decoded picture.
 
     One thread a stage: the same bytes every time; the other cores have other videos.
+
+    Args:
+        from_s: begin at the last key frame that is not later; times of frames stay those since the start of the file.
     """
     read = {
         **({"f": source.demuxer, "framerate": source.fps} if source.demuxer else {}),
@@ -83,6 +121,8 @@ def command(
         "max_pixels": limits.pixels,
         # The filters are not built anew where a stream changes its size, so that frames go on being counted.
         "reinit_filter": 0,
+        # What is chosen is for the filters alone to say.
+        **({} if from_s is None else {"ss": f"{from_s:.6f}", "noaccurate_seek": None}),
     }
     # `file:` and an absolute path: a name such as `concat:a|b`, `http://x` or `-i.mp4` is only a name.
     video = ffmpeg.input(f"file:{source.path}", **read)
@@ -93,6 +133,7 @@ def command(
     ]
     stream = ffmpeg.merge_outputs(*written).global_args(
         *("-nostdin", "-loglevel", "repeat+error", "-filter_complex_threads", "1"),
+        *(() if from_s is None else ("-copyts", "-start_at_zero")),
         *("-filter_complex", _graph(info, outputs, part)),
         # Damage is judged by what was written, not by a share of errors.
         *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{progress}"),

@@ -76,6 +76,8 @@ class Prober:
             pixel_format=answer["pixel_format"],
             stream=answer["stream"],
             hdr=answer["hdr"],
+            container=answer["container"],
+            streams=answer["streams"],
         )
 
     def packets(self, path: str | Path) -> int:

@@ -78,7 +78,8 @@ def _packets(request: Answer) -> Answer:
 
 def _info(request: Answer) -> Answer:
     with _open(request) as container:
-        stream, number = _largest(container)
+        streams = _videos(container)
+        stream, number = max(streams, key=lambda pair: pair[0].width * pair[0].height)  # the first of equals
         _check_size(stream.width, stream.height, request["pixels"])
         stream.codec_context.thread_count = 1
         frame = _first_frame(container, stream)
@@ -92,18 +93,27 @@ def _info(request: Answer) -> Answer:
             "sample_aspect_ratio": [aspect.numerator, aspect.denominator] if aspect else [1, 1],
             "fps": [rate.numerator, rate.denominator] if rate else [0, 1],
             "header_frames": stream.frames or None,
-            "duration_s": float(stream.duration * stream.time_base)
-            if stream.duration and stream.time_base
-            else None,
+            "duration_s": _duration_s(container, stream),
             "codec": stream.codec_context.codec.canonical_name,
             "pixel_format": frame.format.name,
             "stream": number,
+            "container": container.format.name.split(",")[0],
+            "streams": len(streams),
             "hdr": _HDR.get(frame.color_trc) or _HDR.get(stream.codec_context.color_trc),
         }
 
 
-def _largest(container: av.container.InputContainer) -> tuple[VideoStream, int]:
-    """The video stream with the largest picture, first of equals; cover pictures are not videos."""
+def _duration_s(container: av.container.InputContainer, stream: VideoStream) -> float | None:
+    """Of the stream. Matroska states none but that of the file, which counts from zero, not from the first frame."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if container.duration and container.format.name.startswith("matroska"):
+        return float((container.duration - max(container.start_time or 0, 0)) / av.time_base)
+    return None
+
+
+def _videos(container: av.container.InputContainer) -> list[tuple[VideoStream, int]]:
+    """The video streams that can be decoded, with their index among all; cover pictures are not videos."""
     pictures = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
     streams = [
         (stream, number)
@@ -115,7 +125,7 @@ def _largest(container: av.container.InputContainer) -> tuple[VideoStream, int]:
     streams = [pair for pair in streams if pair[0].codec_context is not None]
     if not streams:
         raise RefusedError("no decoder for its video codec")
-    return max(streams, key=lambda pair: pair[0].width * pair[0].height)
+    return streams
 
 
 def _first_frame(container: av.container.InputContainer, stream: VideoStream) -> av.VideoFrame:

@@ -86,7 +86,7 @@ def patiently(uri: str, attempt: Callable[[], Result], budget_s: float | None = 
             may_pass, message = _judge(uri, error)
             deadline = deadline or time.monotonic() + (BUDGET_S if budget_s is None else budget_s)
             if message and (not may_pass or time.monotonic() >= deadline):
-                raise StorageError(message) from error
+                raise StorageError(message, _short(error)) from error
             if not message:
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1))
@@ -266,6 +266,14 @@ def _judge(uri: str, error: Exception) -> tuple[bool, str]:
             "AWS_SESSION_TOKEN, or the machine's role); the same command continues"
         )
     return False, f"{uri}: {bucket} answered {status}: {what}" if status else ""
+
+
+def _short(error: Exception) -> str:
+    """What went wrong, in words that are the same for every object and say nothing of keys and places."""
+    if status := _status(error):
+        code = _code(error)
+        return f"S3 answered {status}" + ("" if code == str(status) else f" {code}")
+    return f"S3: {error}" if isinstance(error, _DamagedError) else f"S3: {type(error).__name__}"
 
 
 def _response(error: BaseException) -> dict[str, Any]:

@@ -72,8 +72,10 @@ class VideoInfo:
         sample_aspect_ratio: width of a pixel over its height (1 where unknown).
         fps: average frame rate as the container states it; 0 where it states none.
         header_frames: frames the container promises, None where it does not say. Never trusted.
-        duration_s: video stream duration, None where unknown. Never trusted.
+        duration_s: video stream duration, in Matroska that of the file; None where unknown. Never trusted.
         stream: index among the file's video streams.
+        container: ffmpeg's name of the format, the first one where it has several: `mov` is also MP4, `matroska` WebM.
+        streams: how many video streams there are, cover pictures apart.
         hdr: transfer curve of high dynamic range, `smpte2084` (PQ) or `arib-std-b67` (HLG); None for any other.
     """
 
@@ -88,6 +90,8 @@ class VideoInfo:
     pixel_format: str
     stream: int
     hdr: str | None = None
+    container: str = ""
+    streams: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Literal
 
 from actionlib import storage
 from actionlib.errors import DecodeError
-from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Output, Part, stored_fps
+from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Output, Part, seek_s, stored_fps
 from actionlib.ffmpeg_command import command as ffmpeg_command
 from actionlib.ffmpeg_process import (
     Ended,
@@ -178,19 +178,35 @@ def transcode_all(
         part = Part(start_s, end_s, None if source.demuxer else fps)
         outputs = [_output(info, form, folder / f"{number}") for number, form in enumerate(forms)]
         progress = folder / "progress"
-        command = ffmpeg_command(source, outputs, progress, info, part, limits)
-        ended = run(command, limits, folder)
-        if ended.lost:  # once more, since the machine may have been too busy
-            ended = run(command, limits, folder)
-        ended = _without_paths(ended, source.path, folder)
+        ended = _without_paths(_decode(source, outputs, progress, info, part, limits), source.path, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
         frames = _frames_written(progress)
-        _check_enough(frames, info, part, ended)
-        note = _note((*source.notes, *ended.messages), info, frames, part)
+        promised = _promised(info, part, ended)
+        _check_enough(frames, promised, part, ended)
+        note = _note((*source.notes, *ended.messages), frames, promised)
         digest, size = storage.sha256_file(source.path), source.path.stat().st_size
         videos = [_read(output, frames, part.fps or stored_fps(info)) for output in outputs]
         return [Transcoded(info, video, note, digest, size) for video in videos]
+
+
+def _decode(
+    source: Source, outputs: Sequence[Output], progress: Path, info: VideoInfo, part: Part, limits: Limits
+) -> Ended:
+    """Run ffmpeg. A decode that begins late in the file is believed only where it gives frames and the decoder has
+    nothing to say: anything else may be because of where it began."""
+
+    def attempt(from_s: float | None = None) -> Ended:
+        command = ffmpeg_command(source, outputs, progress, info, part, limits, from_s)
+        return run(command, limits, progress.parent)
+
+    late = seek_s(info, part)
+    if late is not None:
+        ended = attempt(late)
+        if ended.failure is None and not ended.messages and _frames_written(progress):
+            return ended
+    ended = attempt()
+    return attempt() if ended.lost else ended  # once more, since the machine may have been too busy
 
 
 def _output(info: VideoInfo, form: Form, target: Path) -> Output:
@@ -256,33 +272,53 @@ def _without_paths(ended: Ended, source: Path, folder: Path) -> Ended:
     return Ended(failure, tuple(clean(line) for line in ended.messages))
 
 
-def _check_enough(frames: int, info: VideoInfo, part: Part, ended: Ended) -> None:
+def _check_enough(frames: int, promised: int, part: Part, ended: Ended) -> None:
     """Refuse a video of which next to nothing is left: an encrypted one still gives a few frames of noise."""
     because = f": {ended.messages[0]}" if ended.messages else ""
     if frames == 0:
         end = "its end" if part.end_s is None else f"{part.end_s:g} s"
         where = "" if part.whole else f" from {part.start_s or 0:g} s to {end}"
         raise DecodeError("transcode", f"no frame{where}{because}")
-    promised = _promised(info, part) if part.whole else 0
     if frames < _LEAST_SHARE * promised:
         raise DecodeError("transcode", f"only {frames} of {promised} promised frames decode{because}")
 
 
-def _promised(info: VideoInfo, part: Part) -> int:
-    """Frames the header promises, 0 where it says nothing. The smaller of count and duration, because an edit list
-    shortens only the second. At a constant rate only the duration says anything."""
+def _promised(info: VideoInfo, part: Part, ended: Ended) -> int:
+    """Frames there should be, 0 where nothing says.
+
+    Of a whole file what its header counts, or less where its duration says so, since an edit list shortens only that.
+    At a constant rate the length says it; that of a part with an end is its own, whether or not the file lasts so long.
+    What else is known is a length and a rate that is a mean, or in Matroska only nominal, so that a sound video of
+    a variable rate has fewer frames. That is believed only where something is wrong: the decoder complains, or the
+    file says that it ends before the part does.
+    """
+    has_rate = info.fps == stored_fps(info)
+    if part.end_s is not None:
+        if part.fps is not None:
+            return part.most_frames
+        is_wrong = bool(ended.messages) or _ends_before(info, part)
+        return part.least_frames(info.fps) if has_rate and is_wrong else 0
+    if not part.whole:
+        return 0
     if part.fps is not None:
         return round(info.duration_s * part.fps) if info.duration_s else 0
-    if info.header_frames is None:
-        return 0
-    by_duration = (
-        info.header_frames if not info.duration_s or not info.fps else round(info.duration_s * info.fps)
-    )
-    return min(info.header_frames, by_duration)
+    by_duration = round(info.duration_s * info.fps) if info.duration_s and has_rate else None
+    if info.header_frames is not None:
+        return info.header_frames if by_duration is None else min(info.header_frames, by_duration)
+    # The lengths that other formats state are guessed (MPEG-TS) or often wrong (FLV).
+    return by_duration or 0 if info.container == "matroska" and ended.messages else 0
 
 
-def _note(messages: Sequence[str], info: VideoInfo, frames: int, part: Part) -> str:
-    promised = _promised(info, part) if part.whole else 0
+def _ends_before(info: VideoInfo, part: Part) -> bool:
+    """Whether more than a tenth of a part lies behind the end of the video by its header."""
+    assert part.end_s is not None
+    length_s = info.duration_s
+    if length_s is None and info.header_frames is not None and info.fps:
+        length_s = float(info.header_frames / info.fps)
+    return length_s is not None and length_s < part.end_s - 0.1 * (part.end_s - (part.start_s or 0.0))
+
+
+def _note(messages: Sequence[str], frames: int, promised: int) -> str:
     # Many sound AVI files promise one or two frames too many: that alone is no news, a tenth missing is.
     if not messages and frames >= 0.9 * promised:
         return ""

@@ -17,7 +17,7 @@ from email.message import Message
 from typing import IO, Any
 
 from actionlib import storage
-from actionlib.errors import ActionlibError, DecodeError, LocationError, SourceMissingError
+from actionlib.errors import DecodeError, LocationError, SourceMissingError, StorageError
 from actionlib.spool import Spooled
 
 _TRIES = 6  # in a row without a byte; with the waits between them and a timeout each, two minutes
@@ -64,17 +64,25 @@ class WebServer:
         self._source = source
         self._opener = urllib.request.build_opener(_SameHost(source))
 
-    def check_answers(self, flag: str) -> None:
-        """Raises LocationError where nothing answers at the address; a page need not be there."""
+    def check_answers(self, flag: str, in_order: bool = False) -> None:
+        """Raises LocationError where nothing answers at the address; a page need not be there.
+
+        Args:
+            in_order: also where the answer is that the server is in trouble (5xx, 429).
+        """
         try:
             self.open("", {}).close()
-        except urllib.error.HTTPError:
-            return
+        except DecodeError as error:
+            raise LocationError(
+                f"{flag} {self._source} {error.reason}; if that is where the videos are, give it as {flag}"
+            ) from error
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError) and not (in_order and error.code in _TRANSIENT):
+                return
             raise LocationError(f"{flag} {self._source}: the server does not answer: {error}") from error
 
     def open(self, path: str, headers: dict[str, str]) -> Any:
-        """A reply whose body is the file. Raises what urllib raises, and LocationError for a redirect elsewhere."""
+        """A reply whose body is the file. Raises what urllib raises, and DecodeError for a redirect elsewhere."""
         # Quoting keeps what has a meaning in an address, such as `?` or `#`, a part of the name.
         request = urllib.request.Request(
             storage.join(self._source, urllib.parse.quote(path)),
@@ -83,15 +91,19 @@ class WebServer:
         return self._opener.open(request, timeout=_TIMEOUT_S)
 
     def copy(self, path: str, spooled: Spooled) -> None:
-        """Fetch a file; where the connection breaks, go on from there if the file is still the same."""
+        """Fetch a file; where the connection breaks, go on from there if the file is still the same.
+
+        Raises:
+            StorageError: it does not come, or too slowly; whether that is the file's fault or the server's is not known.
+            SourceMissingError, DecodeError: the server has no such file, or refuses it.
+            LocationError: the server's certificate is not trusted.
+        """
         failures, most, began = 0, 0, time.monotonic()
         while problem := self._go_on(path, spooled, began):
             failures = 0 if spooled.bytes > most else failures + 1
             most = max(most, spooled.bytes)
             if failures == _TRIES:
-                raise ActionlibError(
-                    f"{storage.join(self._source, path)}: not fetched in {_TRIES} tries ({problem}); the same command continues"
-                )
+                raise StorageError(f"not fetched in {_TRIES} tries ({problem})")
             time.sleep(_FIRST_WAIT_S * 2**failures)
 
     def _go_on(self, path: str, spooled: Spooled, began: float) -> str:
@@ -145,9 +157,7 @@ def _copy_reply(reply: http.client.HTTPResponse, spooled: Spooled, began: float)
     while data := reply.read1(_CHUNK_BYTES):
         spooled.write(data)
         if spooled.bytes < (time.monotonic() - began - _GRACE_S) * _SLOWEST_BYTES_S:
-            raise ActionlibError(
-                f"{reply.url}: {spooled.bytes} bytes in {time.monotonic() - began:.0f} s; the server is too slow"
-            )
+            raise StorageError(f"comes more slowly than {_SLOWEST_BYTES_S} bytes a second")
     if total is not None and spooled.bytes != total:
         return f"the connection ended after {spooled.bytes} of {total} bytes"
     return ""
@@ -178,10 +188,8 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         if _origin(newurl) != self._origin:
-            raise LocationError(
-                f"{req.full_url} redirects to {newurl.split('?')[0]}, another server, which is not asked; if that is where "
-                "the videos are, give it as --source"
-            )
+            scheme, host, _ = _origin(newurl)
+            raise DecodeError("fetch", f"redirects to {scheme}://{host}, another server, which is not asked")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -93,7 +93,6 @@ def make_shard(
 
     Raises:
         InputError: this node has another ffmpeg than the plan was made with; nothing was done.
-        LocationError: a source that was there when the run was planned is gone.
         OSError, ActionlibError: a location does not answer, the disk is full, ffmpeg was killed: not a video's fault.
         ShardError: the shard was stored before with other content.
     """
@@ -204,6 +203,10 @@ def _store(
     except SourceMissingError as error:
         lost = {"status": "missing", "reason": str(error)}
     except DecodeError as error:
+        if not fetch.is_remote(
+            plan.settings["source"]
+        ):  # else it is a copy that was decoded, and `fetch` asked
+            fetch.check_answers(plan.settings["source"])
         lost = {"status": "rejected", "stage": error.stage, "reason": error.reason}
     for number, target in enumerate(targets):  # a video that is rejected is rejected in all forms
         target.rows.append({**common, **(lost or _stored(row, done[number], target))})

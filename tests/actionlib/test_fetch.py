@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from actionlib import fetch, spool, storage, web_source
-from actionlib.errors import ActionlibError, DecodeError, LocationError, SourceMissingError
+from actionlib import fetch, s3, spool, storage, web_source
+from actionlib.errors import ActionlibError, DecodeError, LocationError, SourceMissingError, StorageError
+from pipelines import local_s3
+from tests.faulty_proxy import Fault, FaultyProxy
 
 BUDGET = 1 << 30
 VIDEO = bytes(range(256)) * 4000  # a megabyte that differs at every offset below 256
@@ -157,10 +159,43 @@ def test_a_server_in_trouble_is_asked_again_and_then_given_up(site: Site, tmp_pa
     site.trouble = lambda handler, number: number <= 3 and bool(handler.send_error(code) or True)
     assert get(site, tmp_path) == VIDEO and len(site.requests) == 4
     site.trouble = lambda handler, number: bool(handler.send_error(code) or True)
-    with pytest.raises(ActionlibError, match=rf"not fetched in 6 tries \(HTTP {code}") as caught:
-        fetch.fetch(f"{site.address}/set", "v.mp4", tmp_path / "again", BUDGET)
-    assert not isinstance(caught.value, DecodeError)  # the server's fault, no video's
-    assert len(site.requests) == 10
+    with pytest.raises(StorageError, match=rf"--source {site.address}/set: the server does not .*{code}"):
+        fetch.fetch(f"{site.address}/set", "v.mp4", tmp_path / "again", BUDGET)  # no video's fault
+    assert len(site.requests) == 4 + 6 + 1
+
+
+def test_a_file_that_fails_for_ever_is_the_files_fault(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server as a whole answers, if only that it has no page at its address."""
+    site.files["/set/w.mp4"] = VIDEO
+
+    def failing(handler: Handler, number: int) -> bool:
+        return handler.path == "/set/v.mp4" and bool(handler.send_error(500) or True)
+
+    def dripping(handler: Handler, number: int) -> bool:
+        if handler.path == "/set/v.mp4":
+            handler.give(VIDEO, '"one"', cut=1000)
+        return handler.path == "/set/v.mp4"
+
+    for trouble, reason in (
+        (failing, "not fetched in 6 tries (HTTP 500 Internal Server Error)"),
+        (dripping, "comes more slowly than 20000 bytes a second"),
+    ):
+        site.trouble = trouble
+        futures = fetch.ahead(f"{site.address}/set", ["v.mp4", "w.mp4"], tmp_path, BUDGET)
+        with monkeypatch.context() as patch, pytest.raises(DecodeError) as caught:
+            patch.setattr(web_source, "_GRACE_S", -1)  # whatever is slow is too slow at once
+            next(futures).result()
+        assert (caught.value.stage, caught.value.reason) == ("fetch", reason)
+        assert next(futures).result().read_bytes() == VIDEO
+        futures.close()
+
+
+def test_a_file_that_fails_only_while_the_server_is_away_is_fetched(site: Site, tmp_path: Path) -> None:
+    site.trouble = lambda handler, number: number <= 6 and bool(handler.send_error(503) or True)
+    assert get(site, tmp_path) == VIDEO
+    assert [path for path, _ in site.requests] == ["/set/v.mp4"] * 6 + ["/set/", "/set/v.mp4"]
 
 
 def test_missing_and_refused_files_are_told_apart(site: Site, tmp_path: Path) -> None:
@@ -194,9 +229,22 @@ def test_redirects_are_followed_on_the_same_server_only(site: Site, tmp_path: Pa
     with serving() as other:
         for target in (f"{other.address}/x", f"http://localhost:{site.server_port}/x", "file:///etc/passwd"):
             site.trouble = redirect(target)
-            with pytest.raises((LocationError, DecodeError), match=r"another server|HTTP 302"):
+            with pytest.raises(DecodeError, match=r"fetch: redirects to http://\S+, another server|HTTP 302"):
                 fetch.fetch(f"{site.address}/set", "v.mp4", tmp_path / target[-12:].replace("/", ""), BUDGET)
         assert other.requests == []
+
+
+def test_a_server_that_leads_elsewhere_is_found_before_the_run(site: Site) -> None:
+    def elsewhere(handler: Handler, number: int) -> bool:
+        handler.send_response(302)
+        handler.send_header("Location", "https://example.org/videos")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return True
+
+    site.trouble = elsewhere
+    with pytest.raises(LocationError, match=r"redirects to https://example\.org, .* give it as --source"):
+        fetch.check_readable(f"{site.address}/set", "--source")
 
 
 def test_a_body_whose_end_cannot_be_known_is_not_taken(site: Site, tmp_path: Path) -> None:
@@ -370,20 +418,75 @@ def test_what_cannot_be_fetched_is_told_in_its_turn(site: Site, tmp_path: Path) 
 def test_an_object_comes_whole_in_pieces(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from actionlib import s3
-
     monkeypatch.setattr(s3, "_PIECE_BYTES", 100_000)
     storage.write(f"{bucket}/raw/v.mp4", VIDEO)
     storage.write(f"{bucket}/raw/empty.mp4", b"")
     assert fetch.fetch(f"{bucket}/raw", "v.mp4", tmp_path / "1", BUDGET).read_bytes() == VIDEO
     assert fetch.fetch(f"{bucket}/raw", "empty.mp4", tmp_path / "2", BUDGET).read_bytes() == b""
-    with pytest.raises(LocationError, match="was there when this run was planned"):
-        fetch.fetch(f"{bucket}/raw", "gone.mp4", tmp_path / "3", BUDGET)
+    for number, path in enumerate(("gone.mp4", "gone/")):
+        with pytest.raises(DecodeError, match="fetch: it was there when this run was planned and is gone"):
+            fetch.fetch(f"{bucket}/raw", path, tmp_path / f"gone{number}", BUDGET)
+
+
+def test_an_object_that_is_refused_is_its_own_fault(bucket: str, tmp_path: Path) -> None:
+    """An archived object is listed and its size is told, but it cannot be read."""
+    storage.write(f"{bucket}/raw/v.mp4", VIDEO)
+    s3.call(bucket, "put_object", Key="raw/cold.mp4", Body=VIDEO, StorageClass="GLACIER")
+    assert storage.listing(f"{bucket}/raw") == {"cold.mp4": len(VIDEO), "v.mp4": len(VIDEO)}
+    with pytest.raises(DecodeError) as caught:
+        fetch.fetch(f"{bucket}/raw", "cold.mp4", tmp_path / "1", BUDGET)
+    assert str(caught.value) == "fetch: S3 answered 403 InvalidObjectState"
+    assert fetch.fetch(f"{bucket}/raw", "v.mp4", tmp_path / "2", BUDGET).read_bytes() == VIDEO
+
+
+def test_a_bucket_that_refuses_everything_is_no_objects_fault(
+    s3_server: local_s3.Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write(f"{bucket}/raw/v.mp4", VIDEO)
+    proxy = FaultyProxy(s3_server.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    monkeypatch.setattr(s3, "BUDGET_S", 0.5)
+    try:
+        proxy.faults = [Fault("403")]
+        with pytest.raises(StorageError, match=r"refused: .*Renew or correct the keys"):
+            fetch.fetch(f"{bucket}/raw", "v.mp4", tmp_path / "1", BUDGET)
+        proxy.faults = [Fault("403", key=r"/v\.mp4")]
+        with pytest.raises(DecodeError, match="fetch: S3 answered 403"):
+            fetch.fetch(f"{bucket}/raw", "v.mp4", tmp_path / "2", BUDGET)
+        proxy.faults = [Fault("500", key=r"/v\.mp4")]
+        with pytest.raises(DecodeError, match="fetch: S3 answered 500"):
+            fetch.fetch(f"{bucket}/raw", "v.mp4", tmp_path / "3", BUDGET)
+    finally:
+        proxy.close()
 
 
 def test_a_file_on_this_machine_is_itself(tmp_path: Path) -> None:
     (tmp_path / "v.mp4").write_bytes(VIDEO)
     assert fetch.fetch(str(tmp_path), "v.mp4", tmp_path / "place", 0) == tmp_path / "v.mp4"
     assert not (tmp_path / "place").exists()
-    with pytest.raises(LocationError, match="is gone"):
+    with pytest.raises(DecodeError, match="fetch: it was there when this run was planned and is gone"):
         fetch.fetch(str(tmp_path), "w.mp4", tmp_path / "place", 0)
+
+
+def test_a_file_that_the_disk_refuses_is_rejected(tmp_path: Path) -> None:
+    """Reading the memory of a process from address 0 gives EIO, as a bad block does."""
+    (tmp_path / "frames").mkdir()
+    for path in ("v.mp4", "picture.png", "frames/1.jpg"):
+        (tmp_path / path).symlink_to("/proc/self/mem")
+    for path in ("v.mp4", "picture.png", "frames/"):
+        with pytest.raises(DecodeError) as caught:
+            fetch.fetch(str(tmp_path), path, tmp_path / "place", 0)
+        assert str(caught.value) == "fetch: it cannot be read: Input/output error"
+
+
+def test_a_folder_that_is_gone_or_empty_is_no_videos_fault(tmp_path: Path) -> None:
+    """An unmounted disk leaves an empty folder."""
+    (tmp_path / "empty").mkdir()
+    for name, message in (
+        ("empty", "the folder is empty; is its disk mounted"),
+        ("gone", "no such file or folder"),
+    ):
+        with pytest.raises(StorageError, match=rf"--source .*{name}: {message}.*same command continues"):
+            fetch.fetch(str(tmp_path / name), "v.mp4", tmp_path / "place", 0)
+        with pytest.raises(LocationError, match=message):
+            fetch.check_readable(str(tmp_path / name), "--source")

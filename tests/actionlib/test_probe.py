@@ -46,6 +46,7 @@ def test_plain_facts(prober: Prober, clip: Path) -> None:
     assert (info.width, info.height, info.rotation, info.sample_aspect_ratio) == (96, 64, 0, 1)
     assert (info.fps, info.header_frames, info.codec, info.stream) == (Fraction(30000, 1001), 12, "h264", 0)
     assert info.duration_s == pytest.approx(12 * 1001 / 30000, abs=1e-3)
+    assert (info.container, info.streams) == ("mov", 1)
     assert prober.packets(clip) == 12
 
 
@@ -68,11 +69,13 @@ def test_largest_stream_and_no_cover_picture(prober: Prober, clip: Path, tmp_pat
     maps = ("-map", "1", "-map", "0", "-c", "copy", "-disposition:v:0", "attached_pic")
     ffmpeg("-i", str(clip), "-i", str(picture), *maps, str(covered))
     assert (prober.probe(covered).width, prober.probe(covered).codec) == (96, "h264")
+    assert prober.probe(covered).streams == 1
 
     small = make(tmp_path / "small.mp4", "testsrc2=s=32x32:r=25:d=0.4")
     both = tmp_path / "both.mkv"
     ffmpeg("-i", str(small), "-i", str(clip), "-map", "0", "-map", "1", "-c", "copy", str(both))
     assert (prober.probe(both).width, prober.probe(both).stream) == (96, 1)
+    assert (prober.probe(both).container, prober.probe(both).streams) == ("matroska", 2)
 
 
 def test_reasons_in_plain_words(prober: Prober, clip: Path, tmp_path: Path) -> None:

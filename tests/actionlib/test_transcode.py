@@ -98,6 +98,8 @@ def test_variable_rate_keeps_all_frames_and_the_mean_rate(tmp_path: Path) -> Non
         tmp_path / "vfr.mkv", "-vf", "select='lt(n,20)+not(mod(n,4))'", "-fps_mode", "vfr", frames=60
     )
     made = transcode(source, resize="short256", encoding="h264")
+    assert made.note == ""  # it promises no frames between those that it has
+    assert transcode(source, resize="short256", encoding="h264", start_s=1.0, end_s=2.0).note == ""
     assert seen(made.video) == [*range(20), *range(20, 60, 4)]
     assert made.video.fps == made.info.fps
     (tmp_path / "stored.mp4").write_bytes(made.video.data)
@@ -138,7 +140,7 @@ def test_cut_keeps_exactly_the_frames_inside(
     numbers = seen(transcode(source, resize="short256", encoding="h264").video)
     times_us = witness(source)["times_us"]
     assert len(times_us) == len(numbers)
-    for start_s, end_s in ((0.4, 1.2), (0.41, 1.21), (None, 0.7), (1.001, None), (0.0, 100.0), (1.16, 1.2)):
+    for start_s, end_s in ((0.4, 1.2), (0.41, 1.21), (None, 0.7), (1.001, None), (0.0, 3.0), (1.16, 1.2)):
         inside = [
             number
             for number, time_us in zip(numbers, times_us, strict=True)
@@ -278,6 +280,52 @@ def test_damage_is_noted_without_machine_paths(tmp_path: Path) -> None:
     cut.write_bytes(source.read_bytes()[: int(source.stat().st_size * 0.2)])
     with pytest.raises(DecodeError, match="of 100 promised frames decode"):
         transcode(cut, resize="short256", encoding="h264")
+
+
+def test_a_short_part_is_noted_and_what_is_left_of_one_refused(tmp_path: Path) -> None:
+    """4 s at 25 a second, as where an annotation goes on behind the end of the video."""
+    source = counted(tmp_path / "short.mp4", frames=100)
+    for start_s, end_s, note in (
+        (3.0, 4.05, ""),  # 25 of 26, which is a matter of where the first one lies
+        (2.0, 6.0, "50 frames of 100 promised"),
+        (3.0, 7.0, "25 frames of 100 promised"),
+        (3.9, 4.1, "2 frames of 5 promised"),
+        (2.0, None, ""),
+    ):
+        made = transcode(source, resize="340x256", encoding="jpeg", start_s=start_s, end_s=end_s)
+        assert made.note == note, (start_s, end_s)
+    for fps, promised in ((None, 100), (Fraction(30), 120)):
+        with pytest.raises(DecodeError, match=f"only \\d+ of {promised} promised frames decode"):
+            transcode(source, resize="340x256", encoding="jpeg", start_s=3.2, end_s=7.2, fps=fps)
+    made = transcode(source, resize="340x256", encoding="jpeg", start_s=2.0, end_s=6.0, fps=Fraction(30))
+    assert made.note == f"{made.video.frames} frames of 120 promised"
+
+
+def test_a_part_of_a_damaged_video_is_noted(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole.mp4", "testsrc2=s=320x240:r=25:d=4", "-movflags", "+faststart")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    made = transcode(cut, resize="short256", encoding="h264", start_s=1.0, end_s=3.0)
+    assert 12 < made.video.frames < 45
+    assert made.note.startswith(f"{made.video.frames} frames of 50 promised; ")
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_matroska_promises_its_duration(tmp_path: Path, name: str) -> None:
+    """It states no count of frames. Its duration counts from zero, wherever the first frame lies."""
+    codec = ("-c:v", "libvpx" if name == "a.webm" else "libx264")
+    late = make(tmp_path / f"late_{name}", "testsrc2=s=320x240:r=25:d=4", *codec, "-output_ts_offset", "30")
+    made = transcode(late, resize="short256", encoding="jpeg")
+    assert (made.video.frames, made.info.header_frames, made.note) == (100, None, "")
+    assert made.info.duration_s == pytest.approx(4, abs=0.05)
+    whole = make(tmp_path / name, "testsrc2=s=320x240:r=25:d=4", *codec)
+    cut = tmp_path / f"cut_{name}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    made = transcode(cut, resize="short256", encoding="jpeg")
+    assert made.note.startswith(f"{made.video.frames} frames of 100 promised") and made.video.frames < 90
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 6])
+    with pytest.raises(DecodeError, match="of 100 promised frames decode"):
+        transcode(cut, resize="short256", encoding="jpeg")
 
 
 def test_limits_become_reasons(tmp_path: Path) -> None:

@@ -25,7 +25,14 @@ from hypothesis import strategies as st
 
 from actionlib import labels, lease, storage, transcode
 from actionlib.dataset import Dataset
-from actionlib.errors import ActionlibError, InputError, LabelError, LocationError, ShardError
+from actionlib.errors import (
+    ActionlibError,
+    DecodeError,
+    InputError,
+    LabelError,
+    ShardError,
+    StorageError,
+)
 from actionlib.samples import Annotations, VideoRow
 from pipelines import manifest, plan, prepare, retry
 from pipelines.plan import Settings
@@ -348,18 +355,46 @@ def test_links_out_of_the_source_are_told_when_planning(
     assert "1 symbolic links in it lead out of it and are left out, such as a;" in capsys.readouterr().out
 
 
-def test_a_source_that_vanishes_stops_the_run_and_is_no_rejection(
+def test_a_video_that_vanishes_is_a_rejection_and_a_source_that_does_stops_the_run(
     source: Path, local_ray: None, tmp_path: Path
 ) -> None:
     shutil.copytree(source / "videos", tmp_path / "videos")
-    chosen = config(tmp_path, tmp_path / "out")
-    prepare.check_and_plan(chosen, annotate(source))
+    chosen = functools.partial(config, tmp_path, tmp_path / "out", max_rejected=0.1)
+    planned = prepare.check_and_plan(chosen(), annotate(source))
+    (tmp_path / "videos").rename(tmp_path / "unmounted")
+    (tmp_path / "videos").mkdir()  # what an unmounted disk leaves
+    with pytest.raises(InputError, match=r"--source .*videos: the folder is empty"):
+        prepare.prepare(chosen(), annotate(source))
+    with pytest.raises(StorageError, match=r"--source .*videos: the folder is empty"):
+        make_shard(planned, 0)
+    assert not storage.listing(planned.records)
+    (tmp_path / "videos").rmdir()
+    (tmp_path / "unmounted").rename(tmp_path / "videos")
     (tmp_path / "videos" / "a" / "v00.avi").unlink()
-    with pytest.raises(LocationError, match=r"v00\.avi was there when this run was planned"):
-        prepare.prepare(chosen, annotate(source))
+    prepare.prepare(chosen(), annotate(source))
+    data = Dataset.open(str(tmp_path / "out"))
+    [row] = [row for row in map(data.row, range(len(data))) if row["id"] == "a/v00.avi"]
+    assert (row["status"], row["stage"]) == ("rejected", "fetch")
+    assert row["reason"] == "it was there when this run was planned and is gone"
     shutil.copy(source / "videos" / "a" / "v00.avi", tmp_path / "videos" / "a")
-    prepare.prepare(chosen, annotate(source))
+    prepare.prepare(chosen(retry_rejected=("is gone",)), annotate(source))
     assert Dataset.open(str(tmp_path / "out")).counts("test1")["stored"] == 6
+
+
+def test_a_source_that_goes_while_a_video_is_read_is_no_rejection(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(source / "videos", tmp_path / "videos")
+    planned = prepare.check_and_plan(config(tmp_path, tmp_path / "out"), annotate(source))
+
+    def unmounted(*_: object, **__: object) -> None:
+        shutil.rmtree(tmp_path / "videos")
+        raise DecodeError("transcode", "only 1 of 10 promised frames decode: Stale file handle")
+
+    monkeypatch.setattr(transcode, "transcode_all", unmounted)
+    with pytest.raises(StorageError, match=r"--source .*videos: no such file or folder"):
+        make_shard(planned, 0)
+    assert not storage.exists(planned.record(0))
 
 
 def test_a_foreign_or_damaged_record_is_not_published(clean: Path, source: Path, tmp_path: Path) -> None:
