@@ -8,8 +8,10 @@ done is known from objects in `--output` alone, so a run can be killed anywhere 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
+import math
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +40,7 @@ Listing = Callable[[], Mapping[str, int]]
 # 290 MB, worker and its child processes together.
 _TASK_CPUS, _TASK_MEMORY_BYTES = 1, 512 << 20
 _REASONS = 10  # lines of the table
+_MOST_MIB = 2047  # of a stored video: a page of a Parquet file holds less than 2 GiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,11 @@ class PrepareConfig:
     """Target size of a shard file in MiB; small data sets get smaller ones, so that all cores have work."""
     shard_videos: int = 256
     """Most videos in a shard."""
+    limit_seconds: float = transcode.Limits().wall_s
+    """Most wall-clock seconds of one ffmpeg process; a video that takes longer is rejected. With --retry-rejected it may
+    be more than the first time."""
+    limit_mib: int = transcode.Limits().output_bytes >> 20
+    """Most MiB of a stored video, which a task holds in memory; a larger one is rejected. With --retry-rejected as above."""
     strict: bool = False
     """End before any video is read if a line of the annotation files is wrong (default: report it and go on)."""
     max_rejected: float = 0.05
@@ -84,10 +92,14 @@ class PrepareConfig:
     """Print what the run would do and cost, from a few videos done for a trial, and stop; --output stays as it is."""
 
     def __post_init__(self) -> None:
-        for flag in ("limit", "shard_mib", "shard_videos", "workers", "spool_mib"):
+        for flag in ("limit", "shard_mib", "shard_videos", "limit_mib", "workers", "spool_mib"):
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise InputError(f"--{flag.replace('_', '-')} {value}: it is at least 1")
+        if self.limit_mib > _MOST_MIB:
+            raise InputError(f"--limit-mib {self.limit_mib}: it is at most {_MOST_MIB}")
+        if not 0 < self.limit_seconds < math.inf:
+            raise InputError(f"--limit-seconds {self.limit_seconds:g}: it is a number above 0")
         if self.fps is not None and not _rate(self.fps):
             raise InputError(f"--fps {self.fps}: it is a number or fraction above 0, at most 1000")
         if self.store:
@@ -212,6 +224,8 @@ def check_and_plan(
             where = target.output if trial is None else storage.join(trial, target.form.name)
             found = None if fetch.is_web(source) else listing()
             stored = plan.make(where, settings, annotations, found, encodings)
+        elif config.retry_rejected is not None:  # its own plan keeps its limits
+            settings = dataclasses.replace(settings, limits=stored.settings["limits"])
         plan.check_same(stored, settings, annotations)
         plans.append(stored)
     if outside:
@@ -240,13 +254,17 @@ def _settings(config: PrepareConfig, source: str, form: Form) -> Settings:
         encoding=form.encoding,
         encoder=transcode.ENCODER[form.encoding],
         ffmpeg=transcode.ffmpeg_version(),
-        limits=asdict(transcode.Limits()),
+        limits=_limits(config),
         splits=tuple(sorted(config.split)),
         limit=config.limit,
         shard_mib=config.shard_mib,
         shard_videos=config.shard_videos,
         fps=str(_rate(config.fps)) if config.fps else None,
     )
+
+
+def _limits(config: PrepareConfig) -> dict[str, Any]:
+    return asdict(transcode.Limits(wall_s=config.limit_seconds, output_bytes=config.limit_mib << 20))
 
 
 def make_datasets(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> str:
@@ -266,7 +284,7 @@ def make_dataset(planned: Plan, config: PrepareConfig, held: Lease) -> str:
     is_begun = bool(before) and bool(pending_shards(before[-1]))
     throughput = [make_shards(part, config, [held]) for part in (planned, *before)]
     if config.retry_rejected is not None and not is_begun:
-        more = retry.begin(planned, before, config.retry_rejected, config.max_rejected)
+        more = retry.begin(planned, before, config.retry_rejected, config.max_rejected, _limits(config))
         if more is not None:
             before.append(more)
             throughput.append(make_shards(more, config, [held]))

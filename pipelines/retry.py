@@ -11,8 +11,12 @@ newest; only rejected videos are ever done again, so a stored one stays where it
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import itertools
+import json
 from collections.abc import Sequence
+from typing import Any
 
 from actionlib import storage
 from pipelines import manifest, plan
@@ -27,11 +31,14 @@ def retries(base: Plan) -> list[Plan]:
     return list(itertools.takewhile(lambda retry: retry is not None, found))  # type: ignore[arg-type]
 
 
-def begin(base: Plan, before: Sequence[Plan], reasons: Sequence[str], max_rejected: float) -> Plan | None:
+def begin(
+    base: Plan, before: Sequence[Plan], reasons: Sequence[str], max_rejected: float, limits: dict[str, Any]
+) -> Plan | None:
     """Plan the next retry. All shards planned before are made.
 
     Args:
         reasons: words; a video is done again if its `stage: reason` has one of them in it. None: all are.
+        limits: of a video, in place of those of `base`; the retry's plan keeps them, so that it ends as it began.
 
     Returns None where nothing is to be done again: no such video, or the retry before was killed on the way to being
     published, so that publishing is what this command has to do.
@@ -49,7 +56,12 @@ def begin(base: Plan, before: Sequence[Plan], reasons: Sequence[str], max_reject
         f"{base.output}: {len(rejected)} videos were rejected; {len(chosen)} of them are done again",
         flush=True,
     )
-    return plan.make_round(base, len(before) + 1, chosen) if chosen else None
+    if not chosen:
+        return None
+    settings = {**base.settings, "limits": limits}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    limited = dataclasses.replace(base, settings=settings, settings_sha256=digest)
+    return plan.make_round(limited, len(before) + 1, chosen)
 
 
 def is_done(retry: Plan) -> bool:

@@ -56,7 +56,7 @@ _PRELUDE = """
 import os, random, signal, sys, threading, time
 from pathlib import Path
 import ray
-from actionlib import labels, transcode
+from actionlib import labels
 from pipelines import cluster, prepare
 source, output = sys.argv[1], sys.argv[2]
 def run(output, **changes):
@@ -491,7 +491,7 @@ def test_bad_decoders_cost_their_video_only(source: Path, tmp_path: Path) -> Non
     program = tmp_path / "ffmpeg"
     program.write_text(_BAD_DECODER.format(python=sys.executable, ffmpeg=ffmpeg_program()))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    code = "from dataclasses import replace\nlimits = transcode.Limits\ntranscode.Limits = lambda: replace(limits(), wall_s=8)\nrun(output, max_rejected=0.5)"
+    code = "run(output, max_rejected=0.5, limit_seconds=8)"
     run_script(code, root, tmp_path / "out", FFMPEG_BINARY=str(program))
     data = Dataset.open(str(tmp_path / "out"))
     rows = {row["id"]: row for row in map(data.row, range(len(data)))}

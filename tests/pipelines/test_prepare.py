@@ -39,6 +39,7 @@ from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
 from pipelines.shard_task import make_shard, scratch_folder, try_video
+from tests.actionlib.made_videos import make
 from tests.pipelines.job_process import Job, tree
 
 ROOT = Path(__file__).parents[2]
@@ -324,6 +325,39 @@ def test_a_retry_also_helps_a_run_that_rejected_too_much(
     assert Dataset.open(str(out)).document["videos"]["rejected"] == 2
 
 
+def test_a_video_over_a_limit_is_stored_by_a_retry_with_a_larger_one(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise at this size takes 3 MB; the other video 30 kB."""
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    for name, picture in (
+        ("large", "nullsrc=s=320x240:r=25:d=2,noise=alls=80:allf=t"),
+        ("small", "color=d=2"),
+    ):
+        make(tmp_path / "videos" / "a" / f"{name}.mp4", picture)
+    out, by_folder = tmp_path / "out", lambda listing: labels.folder(listing())
+    chosen = functools.partial(config, tmp_path, out, max_rejected=0.5)
+    prepare.prepare(chosen(limit_mib=1), by_folder)
+    first = Dataset.open(str(out))
+    assert first.document["rejections"] == [
+        [1, "transcode: the stored video would be larger than 1048576 bytes"]
+    ]
+    with pytest.raises(InputError, match="limits is "):
+        prepare.prepare(chosen(), by_folder)
+    monkeypatch.setattr(manifest, "publish", None)  # killed before the end of the retry
+    again = functools.partial(chosen, retry_rejected=("larger than 1048576 bytes",))
+    with pytest.raises(TypeError):
+        prepare.prepare(again(limit_seconds=3600), by_folder)
+    monkeypatch.undo()
+    retried = plan.load(str(out), 1)
+    assert retried is not None
+    assert retried.settings["limits"]["output_bytes"] == 256 << 20
+    assert retried.settings["limits"]["wall_s"] == 3600
+    prepare.prepare(again(limit_mib=1), by_folder)  # goes on with what the retry was planned with
+    assert Dataset.open(str(out)).counts("all")["stored"] == 2
+    assert prepare.prepare(chosen(limit_mib=1), by_folder) == Dataset.open(str(out)).version
+
+
 def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for chosen, message in [
@@ -340,8 +374,14 @@ def test_locations_are_checked_before_any_work(source: Path, tmp_path: Path) -> 
     assert not out.exists() or not any(out.iterdir())
     with pytest.raises(InputError, match="--max-rejected"):
         config(source, out, max_rejected=5)
-    with pytest.raises(InputError, match="--shard-videos"):
-        config(source, out, shard_videos=0)
+    for wrong in (
+        {"shard_videos": 0},
+        {"limit_mib": 0},
+        {"limit_mib": 2048},
+        *({"limit_seconds": seconds} for seconds in (0, -1, float("inf"), float("nan"))),
+    ):
+        with pytest.raises(InputError, match=f"--{next(iter(wrong)).replace('_', '-')} "):
+            config(source, out, **wrong)
 
 
 def test_links_out_of_the_source_are_told_when_planning(
