@@ -234,7 +234,7 @@ def make(
     settled = _settings_document(settings, annotations)
     document = {
         "settings": settled,
-        "settings_sha256": hashlib.sha256(json.dumps(settled, sort_keys=True).encode()).hexdigest(),
+        "settings_sha256": settings_hash(settled),
         "classes": annotations.classes,
         "table": name,
         "table_sha256": digest,
@@ -252,6 +252,11 @@ def make(
             f"{output}: {_PLAN} was removed while it was written; is another process cleaning up?"
         )
     return stored
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """Part of the name of every shard that is made with these settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def make_round(base: Plan, number: int, ids: Collection[str]) -> Plan:

@@ -12,9 +12,7 @@ newest; only rejected videos are ever done again, so a stored one stays where it
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,8 +57,7 @@ def begin(
     if not chosen:
         return None
     settings = {**base.settings, "limits": limits}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    limited = dataclasses.replace(base, settings=settings, settings_sha256=digest)
+    limited = dataclasses.replace(base, settings=settings, settings_sha256=plan.settings_hash(settings))
     return plan.make_round(limited, len(before) + 1, chosen)
 
 
