@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE =
 .PHONY: help install demo demo-stop test test-slow lint check clean
 
 help:
-	@echo "make demo        the main job on this machine, on generated videos (about 8 minutes)"
+	@echo "make demo        the main job on this machine, on generated videos (4 to 8 minutes)"
 	@echo "make demo DATA=F the same on your own videos, a folder in the UCF101 layout"
 	@echo "make demo-stop   stop the embedded S3 server that the demo leaves running"
 	@echo "make test        the test suite;  make test-slow: the long experiments"

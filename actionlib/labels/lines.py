@@ -32,6 +32,7 @@ def safe_path(text: str, where: str = "") -> str:
             scheme, control characters, bytes that are not UTF-8, over 1024 bytes, or a folder without a file.
     """
     reason = None
+    normal = "/".join(part for part in text.split("/") if part not in ("", "."))
     if not text.strip():
         reason = "is empty"
     elif len(text.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
@@ -40,7 +41,7 @@ def safe_path(text: str, where: str = "") -> str:
         reason = "has a control character or bytes that are not UTF-8"
     elif "\\" in text:
         reason = "has a backslash; write folders with /"
-    elif "://" in text or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", text):
+    elif "://" in text or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", normal):
         reason = "is a URL or has a drive letter; only files below the source folder are read"
     elif text.startswith("/"):
         reason = "is absolute; write it relative to the source folder"
@@ -51,7 +52,7 @@ def safe_path(text: str, where: str = "") -> str:
     if reason:
         message = f"path {quoted(text)} {reason}"
         raise LabelError(f"{where}: {message}" if where else message)
-    return "/".join(part for part in text.split("/") if part not in ("", "."))
+    return normal
 
 
 def quoted(text: str) -> str:

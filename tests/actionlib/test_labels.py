@@ -300,6 +300,7 @@ def test_missing_annotations(tmp_path: Path) -> None:
             "a\\b.mp4",
             "..\\a.mp4",
             "C:/a.mp4",
+            "./C:/a.mp4",
         ),
         *("a\0.mp4", "a\n.mp4", "a\x1b[2J.mp4", "a\x7f.mp4", "a\x85.mp4", "a\u2028b.mp4", "\udcff.mp4"),
         *("http://a/b.mp4", "s3://b/k", "file:///etc/passwd", "file:/etc/passwd", "a/https://b", "//host/x"),
