@@ -26,7 +26,11 @@ def tree(folder: Path) -> dict[str, str]:
 
 def kept(folder: Path) -> dict[str, str]:
     """`tree` without the temporary files of killed writers, which count for nothing."""
-    return {name: digest for name, digest in tree(folder).items() if "/.upload-" not in f"/{name}"}
+    return {
+        name: digest
+        for name, digest in tree(folder).items()
+        if not Path(name).name.startswith((".upload-", ".write-"))
+    }
 
 
 _AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
@@ -81,7 +85,7 @@ class Job:
         self.process.wait()
         self.wait_for_the_end()
 
-    def wait_for_the_end(self, timeout_s: float = 30) -> None:
+    def wait_for_the_end(self, timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s
         while left := self.processes():
             assert time.monotonic() < deadline, f"outlived the job: {left}"
