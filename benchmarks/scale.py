@@ -121,6 +121,7 @@ def run(folder: str, rows: int, source_bytes: int, workers: int) -> dict[str, fl
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]  # Ray's workers do not know this file
     source, output = Path(folder, "source"), Path(folder, "output")
     source.mkdir(exist_ok=True)
+    (source / "any").touch()  # an empty folder would be taken for an unmounted disk
     listing = write_annotations(Path(folder, "all.csv"), rows, source_bytes)
     before_mb = _peak_mb()
     config = prepare.PrepareConfig(source=str(source), output=str(output), name="scale", workers=workers)
