@@ -136,7 +136,8 @@ _KILL_WORKERS = """
 def a_worker():
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (folder / "environ").read_bytes() and b"shard_stage" in (folder / "cmdline").read_bytes():
+            name = (folder / "cmdline").read_bytes()  # this script has the word in its own as well
+            if mark in (folder / "environ").read_bytes() and name.startswith(b"ray::") and b"shard_stage" in name:
                 return int(folder.name)
         except OSError:
             pass
