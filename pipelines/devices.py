@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Literal
 
 import ray
-import torch
 
 from actionlib.errors import InputError
 from pipelines import cluster
@@ -48,7 +47,7 @@ def choose(
             )
         show(f"waiting for the cluster to grow from {total.get(kind, 0):.0f} to {needed} {kind}s")
     if use_gpu:
-        _check_cuda()
+        check_cuda()
     return use_gpu, loaders
 
 
@@ -57,7 +56,7 @@ def _loaders(cores: int) -> int:
     return max(1, min(_LOADERS, cores - 1)) if cluster.is_local() else _LOADERS
 
 
-def _check_cuda() -> None:
+def check_cuda() -> None:
     """Raises InputError where PyTorch cannot use the GPU that Ray gives out: every worker would fail, each in its way."""
     version, works = ray.get(ray.remote(num_cpus=0, num_gpus=1)(_cuda).remote())
     if not works:
@@ -68,4 +67,6 @@ def _check_cuda() -> None:
 
 
 def _cuda() -> tuple[str, bool]:
+    import torch  # here: flow on CPUs does without its 200 MB
+
     return torch.__version__, torch.cuda.is_available()

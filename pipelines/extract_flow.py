@@ -23,7 +23,7 @@ from actionlib.flow.methods import Method
 from actionlib.flow.quantise import FlowFormat
 from actionlib.flow.videos import ON_GPU, Span, estimator, flow_of_videos, parameters_of
 from actionlib.lease import Lease
-from pipelines import cluster, flow_plan, flow_run
+from pipelines import cluster, devices, flow_plan, flow_run
 from pipelines.flow_plan import FlowPlan, opened, stored_rows
 from pipelines.flow_shard import GPU_PAIRS, extracted, how, make_part, make_shard
 from pipelines.run_shards import run_shards
@@ -145,6 +145,8 @@ def cost(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int] | None = 
     left = np.concatenate([np.arange(plan.begins[n], plan.begins[n + 1]) for n in shards])
     pairs = np.maximum(data.frames(stored[left]) - plan.step, 0)
     device, share, at_once = _resources(config)
+    if share:
+        devices.check_cuda()
     chosen = np.unique(np.linspace(0, len(left) - 1, _TRIALS).round().astype(np.int64))
     rows = [int(stored[left[i]]) for i in chosen]
     # On a GPU one task alone, with as full a batch as theirs: more pairs at once cost it little more.

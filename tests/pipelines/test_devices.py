@@ -19,7 +19,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
     def of(cpus: int, gpus: int, local: bool = True) -> None:
         monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": float(cpus), "GPU": float(gpus)})
         monkeypatch.setattr(cluster, "is_local", lambda: local)
-        monkeypatch.setattr(devices, "_check_cuda", lambda: None)
+        monkeypatch.setattr(devices, "check_cuda", lambda: None)
 
     return of
 
