@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -146,13 +147,16 @@ def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
 
 
 def kill_everything(process: subprocess.Popen[str]) -> None:
-    """kill -9 of the driver, and of all that Ray started for it, as a lost machine would."""
-    os.killpg(process.pid, signal.SIGKILL)
+    """kill -9 of the driver, and of all that Ray started for it, as a lost machine would: workers that outlive their driver
+    for a moment could train to the end."""
+    for pid in [process.pid, *below(process.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait()
 
 
-def train_workers(driver: int) -> list[int]:
-    """Processes named RayTrainWorker below a driver process."""
+def below(driver: int, word: str = "") -> list[int]:
+    """Living processes that descend from a driver and have `word` in their command."""
     parents, names = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -161,14 +165,14 @@ def train_workers(driver: int) -> list[int]:
         except OSError:
             continue
 
-    def below(pid: int) -> bool:
+    def descends(pid: int) -> bool:
         while pid in parents:
             pid = parents[pid]
             if pid == driver:
                 return True
         return False
 
-    return [pid for pid, name in names.items() if "RayTrainWorker" in name and below(pid)]
+    return [pid for pid, name in names.items() if word in name and descends(pid)]
 
 
 @pytest.mark.slow
@@ -193,7 +197,7 @@ def test_killed_worker_resumes_to_the_same_bits(undisturbed: tuple[TrainConfig, 
     config = replace(config, run="worker-killed")
     process = start(config)
     wait_for_step(process, 5)
-    workers = train_workers(process.pid)
+    workers = below(process.pid, "RayTrainWorker")
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
     assert "resumed from" in finish(process)
