@@ -22,7 +22,7 @@ FRAME_SUFFIXES = (".jpg", ".jpeg")
 
 _STILL_FPS = Fraction(25)  # of a single frame any rate will do
 _JOINED = "frames.mjpeg"
-_NAMED = 5  # damaged frames named in a note
+_NAMED = 5  # files named in a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Source:
         demuxer: its ffmpeg demuxer; None for a video file, which says itself what it is.
         fps: rate of the frames where the file has no times of its own.
         frames: how many there should be, None for a video file.
-        notes: what was odd about the files a folder was joined from.
+        note: what was odd about the files that a folder was joined from, "" if nothing was.
     """
 
     path: Path
     demuxer: str | None = None
     fps: Fraction | None = None
     frames: int | None = None
-    notes: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def still(self) -> bool:
@@ -84,17 +84,17 @@ def frame_names(names: Sequence[str]) -> list[str]:
         DecodeError: stage `probe`; there is none, or they belong to several series, such as `flow_x_1.jpg` and
             `img_1.jpg`, which give no order.
     """
-    frames = [
-        name
-        for name in names
-        if "/" not in name and not name.startswith(".") and Path(name).suffix.lower() in FRAME_SUFFIXES
-    ]
+    frames = [name for name in names if _is_frame(name)]
     if not frames:
         raise DecodeError("probe", "no JPEG frame in the folder")
     series = sorted({re.sub(r"\d+\D*$", "", Path(name).stem) for name in frames})
     if len(series) > 1:
         raise DecodeError("probe", f"frames of several series in one folder: {', '.join(series)[:200]}")
     return sorted(frames, key=_natural)
+
+
+def _is_frame(name: str) -> bool:
+    return "/" not in name and not name.startswith(".") and Path(name).suffix.lower() in FRAME_SUFFIXES
 
 
 def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -106,11 +106,16 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
 def _joined(folder: Path, fps: Fraction, target: Path) -> Source:
     """Write the frames one after the other into `target`.
 
-    A file that does not begin with a complete JPEG picture is left out and named in the notes; bytes behind the
-    picture are cut off, because a second picture there would become a frame of its own.
+    A file that does not begin with a complete JPEG picture, or a link that leads out of the folder, is left out and
+    named in the notes; bytes behind the picture are cut off, because a second picture there would become a frame of
+    its own.
     """
-    # As storage lists it: links that lead out of the folder do not count.
-    names = frame_names(list(storage.listing(str(folder))))
+    outside: list[str] = []
+    found = list(storage.listing(str(folder), outside))
+    links = sorted(name for name in outside if _is_frame(name))
+    if links and not any(_is_frame(name) for name in found):
+        raise DecodeError("probe", f"its {len(links)} frames are links that lead out of the folder")
+    names = frame_names(found)
     damaged = []
     with target.open("wb") as file:
         for name in names:
@@ -121,11 +126,13 @@ def _joined(folder: Path, fps: Fraction, target: Path) -> Source:
                 damaged.append(name)
     if len(damaged) == len(names):
         raise DecodeError("probe", f"none of the {len(names)} frames is a complete JPEG file")
-    notes = []
-    if damaged:
-        more = ", ..." if len(damaged) > _NAMED else ""
-        notes = [f"no complete JPEG file: {', '.join(damaged[:_NAMED])}{more}"]
-    return Source(target, "mjpeg", fps, len(names), tuple(notes))
+    odd = {"no complete JPEG file": damaged, "links that lead out of the folder": links}
+    note = "; ".join(f"{what}: {_some(files)}" for what, files in odd.items() if files)
+    return Source(target, "mjpeg", fps, len(names), note)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _picture_demuxer(path: Path) -> str:

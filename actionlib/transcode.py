@@ -12,6 +12,7 @@ asks for a constant rate (AVA: 30), frames are repeated or left out so that inde
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 from collections.abc import Sequence
@@ -184,10 +185,17 @@ def transcode_all(
         frames = _frames_written(progress)
         promised = _promised(info, part, ended)
         _check_enough(frames, promised, part, ended)
-        note = _note((*source.notes, *ended.messages), frames, promised)
-        digest, size = storage.sha256_file(source.path), source.path.stat().st_size
+        note = _note((source.note, *ended.messages), frames, promised)
+        status = source.path.stat()
+        digest = _sha256(source.path, status.st_ino, status.st_size, status.st_mtime_ns)
         videos = [_read(output, frames, part.fps or stored_fps(info)) for output in outputs]
-        return [Transcoded(info, video, note, digest, size) for video in videos]
+        return [Transcoded(info, video, note, digest, status.st_size) for video in videos]
+
+
+@functools.lru_cache(maxsize=1)
+def _sha256(path: Path, inode: int, size: int, modified_ns: int) -> str:
+    """Of the clips of one film only the first has to wait for it."""
+    return storage.sha256_file(path)
 
 
 def _decode(
@@ -319,6 +327,7 @@ def _ends_before(info: VideoInfo, part: Part) -> bool:
 
 
 def _note(messages: Sequence[str], frames: int, promised: int) -> str:
+    messages = list(filter(None, messages))
     # Many sound AVI files promise one or two frames too many: that alone is no news, a tenth missing is.
     if not messages and frames >= 0.9 * promised:
         return ""

@@ -28,7 +28,7 @@ from actionlib.errors import InputError
 from actionlib.lease import Lease
 from actionlib.samples import Annotations
 from actionlib.transcode import Form
-from pipelines import cluster, estimate, forms, manifest, plan, retry, shard_progress, shard_task
+from pipelines import cluster, estimate, forms, manifest, plan, planning, retry, shard_progress, shard_task
 from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
 from pipelines.run_shards import cause_of, run_shards
@@ -223,7 +223,7 @@ def check_and_plan(
                 storage.check_writable(output, "--output")
             where = target.output if trial is None else storage.join(trial, target.form.name)
             found = None if fetch.is_web(source) else listing()
-            stored = plan.make(where, settings, annotations, found, encodings)
+            stored = planning.make(where, settings, annotations, found, encodings)
         elif config.retry_rejected is not None:  # its own plan keeps its limits
             settings = dataclasses.replace(settings, limits=stored.settings["limits"])
         plan.check_same(stored, settings, annotations)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actionlib import storage
-from pipelines import manifest, plan
+from pipelines import manifest, plan, planning
 from pipelines.plan import Plan
 
 _DONE = "_published"
@@ -58,7 +58,7 @@ def begin(
         return None
     settings = {**base.settings, "limits": limits}
     limited = dataclasses.replace(base, settings=settings, settings_sha256=plan.settings_hash(settings))
-    return plan.make_round(limited, len(before) + 1, chosen)
+    return planning.make_round(limited, len(before) + 1, chosen)
 
 
 def is_done(retry: Plan) -> bool:

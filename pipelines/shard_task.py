@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -136,10 +137,13 @@ def _outcomes(
     plan: Plan, rows: list[VideoRow], targets: list[_Target], folder: Path, spool_bytes: int
 ) -> Iterator[list[dict[str, Any]]]:
     """Append the videos one by one; yields the manifest rows of each, one for each form."""
-    paths = [row.path for row in rows]
+    # Clips of one film follow each other and share it.
+    clips = [(path, list(group)) for path, group in itertools.groupby(rows, lambda row: row.path)]
+    paths = [path for path, _ in clips]
     with closing(fetch.ahead(plan.settings["source"], paths, folder, spool_bytes)) as sources:
-        for row, source in zip(rows, sources, strict=True):
-            yield _store(plan, row, source, targets, folder)
+        for (_, group), source in zip(clips, sources, strict=True):
+            for row in group:
+                yield _store(plan, row, source, targets, folder)
 
 
 @dataclass

@@ -108,10 +108,23 @@ def test_pictures_inside_and_sizes_of_frames(folder: Path) -> None:
         assert np.abs(frames_of(made)[number - 1] - np.asarray(pattern(number), float)).mean() < 3
 
 
-def test_links_out_of_a_folder_do_not_count(folder: Path, tmp_path: Path) -> None:
+def test_links_out_of_a_folder_do_not_count_and_are_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").write_bytes((folder / "1.jpg").read_bytes())
+    (folder / "readme").symlink_to(tmp_path / "secret.jpg")
+    assert store(folder).note == ""
     (folder / "13.jpg").symlink_to(tmp_path / "secret.jpg")
-    assert store(folder).video.frames == 12
+    (folder / "5.jpg").write_bytes(b"")
+    made = store(folder)
+    assert made.video.frames == 11
+    assert made.note == (
+        "11 frames of 12 promised; no complete JPEG file: 5.jpg; links that lead out of the folder: 13.jpg"
+    )
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for number in (1, 2):
+        (linked / f"{number}.jpg").symlink_to(folder / f"{number}.jpg")
+    with pytest.raises(DecodeError, match="its 2 frames are links that lead out of the folder"):
+        store(linked)
 
 
 def test_a_folder_needs_a_rate(folder: Path) -> None:

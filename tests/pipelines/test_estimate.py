@@ -18,7 +18,7 @@ from actionlib import dataset, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import estimate, plan, prepare
+from pipelines import estimate, plan, planning, prepare
 from pipelines.estimate import Trial
 from pipelines.prepare import PrepareConfig
 from pipelines.progress import Recent
@@ -44,7 +44,9 @@ def some_plan(output: Path, count: int) -> plan.Plan:
     """Of `count` videos, each with its number as its size, ten a shard."""
     rows = tuple(VideoRow(f"v{i}", f"v{i}.avi", (0,), ("train",)) for i in range(count))
     chosen = plan.Settings("n", "/s", "short256", "h264", {}, "9", {}, (), None, 1, 10)
-    return plan.make(str(output), chosen, Annotations(rows, ("x",)), {f"v{i}.avi": i for i in range(count)})
+    return planning.make(
+        str(output), chosen, Annotations(rows, ("x",)), {f"v{i}.avi": i for i in range(count)}
+    )
 
 
 # --- estimates --------------------------------------------------------------------------------------------

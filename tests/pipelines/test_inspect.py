@@ -27,10 +27,10 @@ from actionlib.samples import Annotations, EncodedVideo, VideoRow
 from actionlib.verification import check_shard, check_table
 from jobs import cli
 from jobs import inspect as job
-from pipelines import inspect_verify, manifest, plan
+from pipelines import inspect_verify, manifest, planning
 from pipelines.inspect_dataset import InspectConfig, inspect
 from pipelines.inspect_statistics import Statistics
-from pipelines.plan import Settings
+from pipelines.plan import Plan, Settings
 from pipelines.shard_task import make_shard
 from tests.actionlib.test_dataset import flip
 
@@ -425,7 +425,7 @@ def test_nothing_is_there(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def begun(small_dataset: Dataset, tmp_path: Path) -> plan.Plan:
+def begun(small_dataset: Dataset, tmp_path: Path) -> Plan:
     """A plan of 24 videos, one broken one and one that is not there, in shards of five at most; nothing is done."""
     source = Path(small_dataset.uri).parent / "videos"
     shutil.copytree(source, tmp_path / "videos")
@@ -441,14 +441,14 @@ def begun(small_dataset: Dataset, tmp_path: Path) -> plan.Plan:
         **{**{name: made[name] for name in names}, "source": str(tmp_path / "videos"), "shard_videos": 5}
     )
     annotations = Annotations(tuple(rows), ("x", "y"))
-    return plan.make(str(tmp_path / "out"), settings, annotations, storage.listing(settings.source))
+    return planning.make(str(tmp_path / "out"), settings, annotations, storage.listing(settings.source))
 
 
-def planned_ids(planned: plan.Plan) -> list[list[str]]:
+def planned_ids(planned: Plan) -> list[list[str]]:
     return [[row.id for row in rows] for group in planned.groups() for _, rows in group]
 
 
-def test_a_dataset_being_made(begun: plan.Plan, tmp_path: Path, local_ray: None) -> None:
+def test_a_dataset_being_made(begun: Plan, tmp_path: Path, local_ray: None) -> None:
     report = inspect(InspectConfig(begun.output), silent)
     assert report["videos"] == {"nominal": 26, "stored": 0, "rejected": 0, "missing": 1, "pending": 25}
     assert report["progress"] == {"shards_done": 0, "shards": begun.shards, "unreadable_records": []}
@@ -473,13 +473,13 @@ def test_a_dataset_being_made(begun: plan.Plan, tmp_path: Path, local_ray: None)
 
 
 def test_videos_that_were_done_again_count_by_their_newest_outcome(
-    begun: plan.Plan, tmp_path: Path, local_ray: None
+    begun: Plan, tmp_path: Path, local_ray: None
 ) -> None:
     for number in range(begun.shards):
         make_shard(begun, number)
     assert inspect(InspectConfig(begun.output), silent)["videos"]["rejected"] == 1
     shutil.copy(next((tmp_path / "videos").rglob("0.mp4")), tmp_path / "videos" / "broken.mp4")
-    again = plan.make_round(begun, 1, ["broken.mp4"])
+    again = planning.make_round(begun, 1, ["broken.mp4"])
     make_shard(again, 0)
     config = InspectConfig(begun.output, verify=True, decode="all")
     unfinished = inspect(config, silent)

@@ -34,7 +34,7 @@ from actionlib.errors import (
     StorageError,
 )
 from actionlib.samples import Annotations, VideoRow
-from pipelines import manifest, plan, prepare, retry
+from pipelines import manifest, plan, planning, prepare, retry
 from pipelines.plan import Settings
 from pipelines.prepare import PrepareConfig
 from pipelines.run_shards import run_shards
@@ -98,7 +98,7 @@ def test_every_video_is_planned_once(
     annotations = some_rows(len(sizes))
     listing = {f"v{i}.avi": size for i, size in enumerate(sizes) if size is not None}
     chosen = some_settings(shard_videos=shard_videos, limit=limit)
-    made = plan.make(str(tmp_path_factory.mktemp("plan")), chosen, annotations, listing)
+    made = planning.make(str(tmp_path_factory.mktemp("plan")), chosen, annotations, listing)
     shards = [pair for group in made.groups() for pair in group]
     assert [number for number, _ in shards] == list(range(made.shards))
     for number, rows in shards:
@@ -117,8 +117,8 @@ def test_every_video_is_planned_once(
 def test_a_plan_is_the_same_each_time_and_mixes_the_list(tmp_path: Path) -> None:
     annotations, listing = some_rows(1000), {f"v{i}.avi": 1000 for i in range(1000)}
     chosen = some_settings(shard_videos=100)
-    first = plan.make(str(tmp_path / "1"), chosen, annotations, listing)
-    second = plan.make(str(tmp_path / "2"), chosen, annotations, dict(reversed(listing.items())))
+    first = planning.make(str(tmp_path / "1"), chosen, annotations, listing)
+    second = planning.make(str(tmp_path / "2"), chosen, annotations, dict(reversed(listing.items())))
     assert first.table_sha256 == second.table_sha256
     places = np.array([int(row.id[1:]) for row in first.shard_rows(0)])
     assert abs(places.mean() - 500) < 100  # a sample of the whole list, not its beginning
@@ -126,17 +126,17 @@ def test_a_plan_is_the_same_each_time_and_mixes_the_list(tmp_path: Path) -> None
 
 def test_splits_are_chosen_and_unknown_ones_refused(tmp_path: Path) -> None:
     annotations, listing = some_rows(9), {f"v{i}.avi": 1 for i in range(9)}
-    made = plan.make(str(tmp_path), some_settings(splits=("test",)), annotations, listing)
+    made = planning.make(str(tmp_path), some_settings(splits=("test",)), annotations, listing)
     assert {row.id for row in made.shard_rows(0)} == {"v0", "v3", "v6"}
     with pytest.raises(InputError, match="the annotations have test, train"):
-        plan.make(str(tmp_path), some_settings(splits=("val",)), annotations, listing)
+        planning.make(str(tmp_path), some_settings(splits=("val",)), annotations, listing)
     with pytest.raises(LabelError, match="twice"):
-        plan.make(str(tmp_path), some_settings(), Annotations(annotations.rows * 2, ()), listing)
+        planning.make(str(tmp_path), some_settings(), Annotations(annotations.rows * 2, ()), listing)
 
 
 def test_another_setting_or_another_list_is_not_continued(tmp_path: Path) -> None:
     annotations, listing = some_rows(9), {f"v{i}.avi": 1 for i in range(9)}
-    made = plan.make(str(tmp_path), some_settings(), annotations, listing)
+    made = planning.make(str(tmp_path), some_settings(), annotations, listing)
     plan.check_same(made, some_settings(), annotations)
     with pytest.raises(InputError, match='resize is "340x256", there it was "short256"'):
         plan.check_same(made, some_settings(resize="340x256"), annotations)
