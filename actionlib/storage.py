@@ -7,26 +7,21 @@ machine's role, never from code. Parquet and Ray Train use pyarrow's own S3 clie
 
 S3 offers no atomic update across keys, so every commit in this project is one conditional write of one object
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). Local directories get the same
-behaviour from hard links and renames, and keep older versions of swapped objects under `.versions/`.
+behaviour from `actionlib.local_files`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import posixpath
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from actionlib import s3, s3_listing
+from actionlib import local_files, s3, s3_listing
 from actionlib.errors import ConflictError, LocationError, StorageError
 
 if TYPE_CHECKING:
@@ -86,29 +81,18 @@ def read_range(uri: str, start: int, end: int) -> bytes:
 
 
 def write(uri: str, data: bytes) -> None:
-    """Write the whole object, replacing what is there."""
+    """Write the whole object, replacing what is there. Raises StorageError where it cannot be, as all that write do."""
     if is_s3(uri):
         s3.put(uri, data)
-        return
-    path = Path(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(_temporary(path, data), path)
+    else:
+        local_files.put(Path(uri), data)
 
 
 def create(uri: str, data: bytes) -> bool:
     """Write the object if nothing is there. Returns False, having changed nothing, where something is."""
     if is_s3(uri):
         return s3.put(uri, data, IfNoneMatch="*") is not None
-    path = Path(uri)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path, data)
-    try:
-        os.link(temporary, path)
-        return True
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(temporary)
+    return local_files.create(Path(uri), data)
 
 
 def read_tagged(uri: str) -> tuple[bytes, str]:
@@ -116,7 +100,7 @@ def read_tagged(uri: str) -> tuple[bytes, str]:
     if is_s3(uri):
         return s3.get(uri)
     data = Path(uri).read_bytes()
-    return data, hashlib.sha256(data).hexdigest()
+    return data, local_files.tag_of(data)
 
 
 def swap(uri: str, data: bytes, expected: str | None, keep: bool = True) -> str:
@@ -128,25 +112,14 @@ def swap(uri: str, data: bytes, expected: str | None, keep: bool = True) -> str:
     Raises:
         ConflictError: somebody else changed it since.
     """
-    changed = ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
     if is_s3(uri):
         condition = {"IfNoneMatch": "*"} if expected is None else {"IfMatch": expected}
         tag = s3.put(uri, data, **condition)
-        if tag is None:
-            raise changed
-        return tag
-    path = Path(uri)
-    kept = path.parent / _KEPT / path.name
-    kept.mkdir(parents=True, exist_ok=True)
-    with _locked(kept):
-        current = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
-        if current != expected:
-            raise changed
-        if keep:
-            number = 1 + max((int(p.name) for p in kept.glob("[0-9]*")), default=0)
-            os.replace(_temporary(path, data), kept / f"{number:09d}")
-        os.replace(_temporary(path, data), path)
-    return hashlib.sha256(data).hexdigest()
+    else:
+        tag = local_files.swap(Path(uri), data, expected, keep)
+    if tag is None:
+        raise ConflictError(f"{uri} was changed by another process meanwhile; is the same run started twice?")
+    return tag
 
 
 def versions(uri: str) -> list[Version]:
@@ -165,24 +138,17 @@ def versions(uri: str) -> list[Version]:
             Version(v["VersionId"], v["LastModified"].isoformat(timespec="seconds"), v["Size"], v["IsLatest"])
             for v in found
         ]
-    path = Path(uri)
-    kept = sorted((path.parent / _KEPT / path.name).glob("[0-9]*"), reverse=True)
-    return [
-        Version(p.name, _iso(p.stat().st_mtime), p.stat().st_size, current=i == 0) for i, p in enumerate(kept)
-    ]
+    kept = local_files.versions(Path(uri))
+    return [Version(*version, current=number == 0) for number, version in enumerate(kept)]
 
 
 def read_version(uri: str, version_id: str) -> bytes:
     """Raises LocationError where that version does not exist."""
-    if is_s3(uri):
-        try:
-            return s3.get(uri, VersionId=version_id)[0]
-        except (OSError, StorageError) as error:
-            raise LocationError(f"{uri} has no version {version_id}") from error
-    path = Path(uri)
     try:
-        return (path.parent / _KEPT / path.name / Path(version_id).name).read_bytes()
-    except FileNotFoundError as error:
+        if is_s3(uri):
+            return s3.get(uri, VersionId=version_id)[0]
+        return local_files.read_version(Path(uri), version_id)
+    except (OSError, StorageError) as error:
         raise LocationError(f"{uri} has no version {version_id}") from error
 
 
@@ -212,43 +178,8 @@ def listing(uri: str, outside: list[str] | None = None) -> dict[str, int]:
     """
     if is_s3(uri):
         return {key: size for key, size, _ in s3_listing.objects(uri)}
-    found = _local_listing(Path(uri).resolve(), [] if outside is None else outside)
+    found = local_files.listing(Path(uri).resolve(), [] if outside is None else outside)
     return dict(sorted((name, status.st_size) for name, status in found))
-
-
-def _local_listing(root: Path, outside: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-    """Path below `root` and status of every file. Only links are resolved, which costs several times a file's stat."""
-    folders: list[tuple[str, str, tuple[Path, ...]]] = [(str(root), "", ())] if root.is_dir() else []
-    while folders:
-        folder, prefix, through = folders.pop()
-        with _opened(folder) as entries:
-            for entry in entries:
-                trail = through
-                if entry.is_symlink():
-                    target, here = (Path(os.path.realpath(place)) for place in (entry.path, folder))
-                    trail = (*through, here)  # a link to a folder that we are in would be followed for ever
-                    if not target.is_relative_to(root):
-                        outside.append(prefix + entry.name)
-                        continue
-                    if not target.exists() or any(place.is_relative_to(target) for place in trail):
-                        continue
-                if entry.is_dir():
-                    if entry.name != _KEPT:
-                        folders.append((entry.path, f"{prefix}{entry.name}/", trail))
-                elif entry.is_file():
-                    with contextlib.suppress(FileNotFoundError):  # removed since the folder was read
-                        yield prefix + entry.name, entry.stat()
-
-
-def _opened(folder: str) -> Any:
-    try:
-        return os.scandir(folder)
-    except FileNotFoundError:  # removed since the one above it was read
-        return contextlib.nullcontext(())
-    except PermissionError as error:
-        raise LocationError(
-            f"{folder}: cannot be read ({error.strerror}); its files would be missing"
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +195,7 @@ def age_s(uri: str) -> float:
     if is_s3(uri):
         reply = s3.call(uri, "head_object", Key=s3.split(uri)[1])
         return s3.time_of(reply) - float(reply["LastModified"].timestamp())
-    return _folder_time(Path(uri).parent) - Path(uri).stat().st_mtime
+    return local_files.time_of(Path(uri).parent) - Path(uri).stat().st_mtime
 
 
 def entries(uri: str) -> dict[str, Entry]:
@@ -272,8 +203,8 @@ def entries(uri: str) -> dict[str, Entry]:
     if is_s3(uri):
         now = s3.time_of(s3.call(uri, "head_bucket"))
         return {key: Entry(size, now - modified) for key, size, modified in s3_listing.objects(uri)}
-    found = sorted(_local_listing(Path(uri).resolve(), []))
-    now = _folder_time(Path(uri)) if found else 0.0
+    found = sorted(local_files.listing(Path(uri).resolve(), []))
+    now = local_files.time_of(Path(uri)) if found else 0.0
     return {name: Entry(status.st_size, now - status.st_mtime) for name, status in found}
 
 
@@ -293,15 +224,8 @@ def upload(local: Path, uri: str) -> None:
     """
     if is_s3(uri):
         s3.put_file(local, uri)
-        return
-    path = Path(uri)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(_temporary(path, local), path)
-    except OSError as error:
-        raise StorageError(
-            f"{uri}: cannot be stored there: {error.strerror}; mend that, and the same command continues"
-        ) from error
+    else:
+        local_files.put(Path(uri), local)
 
 
 def download(uri: str, local: Path) -> None:
@@ -367,8 +291,8 @@ def check_writable(uri: str, flag: str) -> None:
     try:
         write(probe, b"probe")
         delete(probe)
-    except OSError as error:
-        raise LocationError(f"{flag} {uri}: cannot write there: {error}") from error
+    except StorageError as error:
+        raise LocationError(f"{flag} {uri}: cannot write there: {error.reason}") from error
 
 
 def check_versioned(uri: str, flag: str) -> None:
@@ -396,55 +320,3 @@ def _check_bucket(uri: str, flag: str) -> None:
         ) from error
     except StorageError as error:
         raise LocationError(f"{flag} {error}") from error
-
-
-# --- inside -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time inside; the kernel lets go for one that dies."""
-    with (folder / ".lock").open("w") as file:
-        deadline = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise ConflictError(
-                        f"{folder}: another process has held its lock for {_LOCK_S:g} s"
-                    ) from error
-                time.sleep(0.01)
-        yield
-
-
-def _folder_time(folder: Path) -> float:
-    """Now, by the clock that stamps files in this folder: that of the server, where it is mounted from one."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b"now")
-        file.flush()
-        return os.fstat(file.fileno()).st_mtime
-
-
-def _temporary(path: Path, content: bytes | Path) -> str:
-    """A file beside `path` with these bytes, or those of this file. Where that fails nothing of it is left."""
-    prefix = ".write-" if isinstance(content, bytes) else ".upload-"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix)
-    os.close(handle)
-    try:
-        if isinstance(content, bytes):
-            Path(name).write_bytes(content)
-        else:
-            shutil.copyfile(content, name)
-        os.chmod(name, 0o644)
-    except OSError:
-        os.unlink(name)
-        raise
-    return name
-
-
-def _iso(timestamp: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="seconds")

@@ -39,23 +39,35 @@ def test_objects_come_back_as_written(root: str, tmp_path: Path) -> None:
         storage.read(f"{root}/c")
 
 
-def test_a_failed_upload_names_its_target_and_leaves_nothing(tmp_path: Path) -> None:
-    """The system itself stops the copy half way, as on a full disk: files of this process may not grow beyond 1 MiB."""
+@pytest.mark.parametrize("way", ["upload", "write", "create", "swap"])
+def test_a_failed_write_names_its_target_and_leaves_nothing(tmp_path: Path, way: str) -> None:
+    """The system itself stops the writing half way, as on a full disk: files of this process may not grow beyond 1 MiB."""
     local, target = tmp_path / "local", tmp_path / "out" / "rgb" / "part-00000.parquet"
     local.write_bytes(b"x" * 3_000_000)
+
+    def store(uri: Path) -> None:
+        if way == "upload":
+            storage.upload(local, str(uri))
+        else:
+            arguments = (None,) if way == "swap" else ()
+            getattr(storage, way)(str(uri), local.read_bytes(), *arguments)
+
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
     try:
-        with pytest.raises(StorageError, match=f"^{target}: cannot be stored there: File too large"):
-            storage.upload(local, str(target))
-        with pytest.raises(OSError, match="File too large"):
-            storage.write(str(target), local.read_bytes())
+        with pytest.raises(
+            StorageError, match=f"^{target}: cannot be stored there: File too large; mend that"
+        ):
+            store(target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert not list(target.parent.iterdir())
+    assert storage.listing(str(target.parent)) == {} and storage.versions(str(target)) == []
+    assert not list(target.parent.glob(".[uw]*"))
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError, match=r"/file/rgb/x: cannot be stored there: Not a directory"):
-        storage.upload(local, str(tmp_path / "file" / "rgb" / "x"))
+        store(tmp_path / "file" / "rgb" / "x")
+    with pytest.raises(LocationError, match=r"^--output .*/file/out: cannot write there: Not a directory$"):
+        storage.check_writable(str(tmp_path / "file" / "out"), "--output")
 
 
 def test_one_of_many_creators_wins(root: str) -> None:
