@@ -44,6 +44,7 @@ from actionlib.dataset import Dataset
 from actionlib.probe import shared_prober
 from pipelines import cluster, manifest, prepare, shard_progress, shard_task
 from pipelines.plan import Plan
+from pipelines.prepare_config import PrepareConfig
 from pipelines.run_shards import run_shards
 
 SIZE, FPS, SECONDS = "854x480", 30, 10
@@ -135,7 +136,7 @@ def timed_stage(row: dict[str, Any], planned: Plan, monitor: Any, stamps: Path) 
 
 
 def ours(config: Config, source: Path, output: Path) -> Run:
-    settings = prepare.PrepareConfig(
+    settings = PrepareConfig(
         source=str(source), output=str(output), name="benchmark", workers=config.workers, shard_videos=3
     )
     planned = prepare.check_and_plan(settings, lambda listing: labels.folder(listing()))

@@ -38,6 +38,7 @@ from actionlib import labels, storage
 from actionlib.shards import Shard
 from pipelines import estimate, manifest, plan, prepare, shard_task
 from pipelines.plan import Plan
+from pipelines.prepare_config import PrepareConfig
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def run(folder: str, rows: int, source_bytes: int, workers: int) -> dict[str, fl
     (source / "any").touch()  # an empty folder would be taken for an unmounted disk
     listing = write_annotations(Path(folder, "all.csv"), rows, source_bytes)
     before_mb = _peak_mb()
-    config = prepare.PrepareConfig(source=str(source), output=str(output), name="scale", workers=workers)
+    config = PrepareConfig(source=str(source), output=str(output), name="scale", workers=workers)
     times: dict[str, float] = {}
     real_listing = storage.listing
     with ExitStack() as stack:

@@ -24,7 +24,8 @@ from actionlib.samples import Annotations
 from pipelines.evaluate import EvaluateConfig, Evaluation, evaluate
 from pipelines.extract_flow import ExtractFlowConfig, extract_flow
 from pipelines.fuse import FuseConfig, fuse
-from pipelines.prepare import Listing, PrepareConfig, prepare
+from pipelines.prepare import Listing, prepare
+from pipelines.prepare_config import PrepareConfig
 from pipelines.train import train
 from pipelines.train_plan import TrainConfig
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from actionlib import labels
 from actionlib.samples import Annotations
-from pipelines.prepare import PrepareConfig
+from pipelines.prepare_config import PrepareConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ from actionlib import fetch, labels
 from actionlib.errors import InputError
 from jobs import cli
 from pipelines.annotation_files import local_copy, local_lists
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import prepare
+from pipelines.prepare_config import PrepareConfig
 
 
 @dataclass(frozen=True, kw_only=True)

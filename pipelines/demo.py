@@ -25,7 +25,8 @@ from actionlib.pictures import prediction_sheet
 from actionlib.samples import Annotations
 from pipelines import cluster, local_s3
 from pipelines.evaluate import EvaluateConfig, Evaluation, evaluate
-from pipelines.prepare import Listing, PrepareConfig, prepare
+from pipelines.prepare import Listing, prepare
+from pipelines.prepare_config import PrepareConfig
 from pipelines.progress import Ticker
 from pipelines.train import train
 from pipelines.train_plan import TrainConfig

@@ -26,7 +26,8 @@ from actionlib.errors import ActionlibError, DecodeError, InputError, SourceMiss
 from actionlib.probe import shared_prober
 from actionlib.samples import Annotations
 from pipelines import cluster, dedup, forms, plan
-from pipelines.prepare import Listing, PrepareConfig, check_locations
+from pipelines.prepare import Listing, check_locations
+from pipelines.prepare_config import PrepareConfig
 
 _TASK_MEMORY_BYTES = 512 << 20
 _PER_TASK = 16  # videos

@@ -15,7 +15,8 @@ from actionlib.dataset import Dataset
 from actionlib.samples import Annotations, VideoRow
 from actionlib.transcode import ffmpeg_program
 from pipelines import cluster, local_s3
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import prepare
+from pipelines.prepare_config import PrepareConfig
 
 # Ray reads these when it starts: no usage report leaves a test machine, and its workers are as urgent as the tests
 # beside them; at Ray's own niceness of 15 those leave them no processor.

@@ -22,6 +22,7 @@ from jobs import (
 )
 from pipelines import prepare
 from pipelines.plan import Plan
+from pipelines.prepare_config import PrepareConfig
 from pipelines.shard_task import Counts, make_shard
 
 FRAMES = 12
@@ -42,9 +43,7 @@ def first_shard(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Plan, Co
     ) -> tuple[Plan, Counts]:
         done = []
 
-        def pipeline(
-            config: prepare.PrepareConfig, annotate: Callable[[prepare.Listing], Annotations]
-        ) -> None:
+        def pipeline(config: PrepareConfig, annotate: Callable[[prepare.Listing], Annotations]) -> None:
             plan = prepare.check_and_plan(config, annotate)
             done.append((plan, make_shard(plan, 0)))
 

@@ -14,7 +14,8 @@ from actionlib.annotation_tables import SEGMENTS
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError, ShardError
 from actionlib.samples import Annotations, VideoRow
-from pipelines.prepare import Listing, PrepareConfig, check_and_plan, prepare
+from pipelines.prepare import Listing, check_and_plan, prepare
+from pipelines.prepare_config import PrepareConfig
 from tests.actionlib.made_videos import counted
 
 WHOLE = {"video": "whole", "label": 0, "start_s": 0.5, "end_s": 1.0, "ambiguous": False}

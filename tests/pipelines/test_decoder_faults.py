@@ -15,7 +15,7 @@ from actionlib import labels, storage
 from actionlib.ffmpeg_process import ffmpeg_program
 from pipelines import prepare
 from pipelines.plan import Plan
-from pipelines.prepare import PrepareConfig
+from pipelines.prepare_config import PrepareConfig
 from pipelines.shard_task import make_shard
 from tests.actionlib.made_videos import make
 

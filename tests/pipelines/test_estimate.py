@@ -20,7 +20,7 @@ from actionlib.errors import ActionlibError
 from actionlib.samples import Annotations, VideoRow
 from pipelines import estimate, plan, planning, prepare
 from pipelines.estimate import Trial
-from pipelines.prepare import PrepareConfig
+from pipelines.prepare_config import PrepareConfig
 from pipelines.progress import Recent
 from pipelines.shard_progress import Monitor, shown
 from pipelines.shard_task import Counts

@@ -24,7 +24,8 @@ from pipelines import extract_flow
 from pipelines.extract_flow import ExtractFlowConfig
 from pipelines.flow_plan import FlowPlan
 from pipelines.flow_shard import extracted, make_part, make_shard
-from pipelines.prepare import PrepareConfig, prepare
+from pipelines.prepare import prepare
+from pipelines.prepare_config import PrepareConfig
 
 FRAMES = {"a": 1, "b": 2, "c": 5, "d": 21, "e": 6}
 METHOD = "farneback"  # the fastest one; what is tested here is the way of the pairs

@@ -58,10 +58,11 @@ from pathlib import Path
 import ray
 from actionlib import labels
 from pipelines import cluster, prepare
+from pipelines.prepare_config import PrepareConfig
 source, output = sys.argv[1], sys.argv[2]
 def run(output, **changes):
     base = dict(source=source + "/videos", output=output, name="small", shard_videos=4, workers=2)
-    prepare.prepare(prepare.PrepareConfig(**{**base, **changes}), lambda listing: labels.ucf101(Path(source, "lists")))
+    prepare.prepare(PrepareConfig(**{**base, **changes}), lambda listing: labels.ucf101(Path(source, "lists")))
 def records(output):
     return len(list(Path(output, "_shards").glob("part-*")))
 """

@@ -12,7 +12,7 @@ from actionlib import labels, storage, transcode
 from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from pipelines import forms, prepare
-from pipelines.prepare import PrepareConfig
+from pipelines.prepare_config import PrepareConfig
 from pipelines.shard_task import make_shard
 from tests.actionlib.made_videos import make
 

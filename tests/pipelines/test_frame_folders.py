@@ -14,7 +14,7 @@ from actionlib import storage
 from actionlib.errors import InputError
 from actionlib.samples import Annotations, VideoRow
 from pipelines import plan, prepare
-from pipelines.prepare import PrepareConfig
+from pipelines.prepare_config import PrepareConfig
 from pipelines.shard_task import make_shard
 
 ROWS = Annotations(

@@ -18,10 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from actionlib import labels, lease, storage, transcode
 from actionlib.dataset import Dataset
@@ -29,14 +26,12 @@ from actionlib.errors import (
     ActionlibError,
     DecodeError,
     InputError,
-    LabelError,
     ShardError,
     StorageError,
 )
-from actionlib.samples import Annotations, VideoRow
-from pipelines import manifest, plan, planning, prepare, retry
-from pipelines.plan import Settings
-from pipelines.prepare import PrepareConfig
+from actionlib.samples import Annotations
+from pipelines import manifest, plan, prepare, retry
+from pipelines.prepare_config import PrepareConfig
 from pipelines.run_shards import run_shards
 from pipelines.shard_task import make_shard, scratch_folder, try_video
 from tests.actionlib.made_videos import make
@@ -64,84 +59,6 @@ def clean(source: Path, local_ray: None, tmp_path_factory: pytest.TempPathFactor
 
 
 # --- the plan ---------------------------------------------------------------------------------------------
-
-
-def some_settings(**changes: Any) -> Settings:
-    base = {
-        "name": "n",
-        "source": "/s",
-        "resize": "short256",
-        "encoding": "h264",
-        "encoder": {},
-        "ffmpeg": "9",
-    }
-    more = {"limits": {}, "splits": (), "limit": None, "shard_mib": 1, "shard_videos": 5}
-    return Settings(**{**base, **more, **changes})
-
-
-def some_rows(count: int) -> Annotations:
-    rows = tuple(
-        VideoRow(f"v{i}", f"v{i}.avi", (i % 2,), (("train", "test")[i % 3 == 0],)) for i in range(count)
-    )
-    return Annotations(rows, ("x", "y"))
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    sizes=st.lists(st.one_of(st.none(), st.integers(0, 3 << 20)), min_size=1, max_size=600).filter(any),
-    shard_videos=st.integers(1, 9),
-    limit=st.one_of(st.none(), st.integers(1, 700)),
-)
-def test_every_video_is_planned_once(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int | None], shard_videos: int, limit: int | None
-) -> None:
-    annotations = some_rows(len(sizes))
-    listing = {f"v{i}.avi": size for i, size in enumerate(sizes) if size is not None}
-    chosen = some_settings(shard_videos=shard_videos, limit=limit)
-    made = planning.make(str(tmp_path_factory.mktemp("plan")), chosen, annotations, listing)
-    shards = [pair for group in made.groups() for pair in group]
-    assert [number for number, _ in shards] == list(range(made.shards))
-    for number, rows in shards:
-        assert made.shard_rows(number) == rows
-        assert 1 <= len(rows) == made.shard_sizes()[number] <= shard_videos
-        assert sum(listing[row.path] for row in rows[:-1]) <= 1 << 20
-    planned = [row for _, rows in shards for row in rows]
-    left = [pair for block in made.unplanned() for pair in block]
-    assert sorted(planned + [row for row, _ in left], key=lambda row: int(row.id[1:])) == list(
-        annotations.rows
-    )
-    assert len(planned) == made.present == min(len(listing), limit or len(listing))
-    assert all((reason == plan.NOT_THERE) == (row.path not in listing) for row, reason in left)
-
-
-def test_a_plan_is_the_same_each_time_and_mixes_the_list(tmp_path: Path) -> None:
-    annotations, listing = some_rows(1000), {f"v{i}.avi": 1000 for i in range(1000)}
-    chosen = some_settings(shard_videos=100)
-    first = planning.make(str(tmp_path / "1"), chosen, annotations, listing)
-    second = planning.make(str(tmp_path / "2"), chosen, annotations, dict(reversed(listing.items())))
-    assert first.table_sha256 == second.table_sha256
-    places = np.array([int(row.id[1:]) for row in first.shard_rows(0)])
-    assert abs(places.mean() - 500) < 100  # a sample of the whole list, not its beginning
-
-
-def test_splits_are_chosen_and_unknown_ones_refused(tmp_path: Path) -> None:
-    annotations, listing = some_rows(9), {f"v{i}.avi": 1 for i in range(9)}
-    made = planning.make(str(tmp_path), some_settings(splits=("test",)), annotations, listing)
-    assert {row.id for row in made.shard_rows(0)} == {"v0", "v3", "v6"}
-    with pytest.raises(InputError, match="the annotations have test, train"):
-        planning.make(str(tmp_path), some_settings(splits=("val",)), annotations, listing)
-    with pytest.raises(LabelError, match="twice"):
-        planning.make(str(tmp_path), some_settings(), Annotations(annotations.rows * 2, ()), listing)
-
-
-def test_another_setting_or_another_list_is_not_continued(tmp_path: Path) -> None:
-    annotations, listing = some_rows(9), {f"v{i}.avi": 1 for i in range(9)}
-    made = planning.make(str(tmp_path), some_settings(), annotations, listing)
-    plan.check_same(made, some_settings(), annotations)
-    with pytest.raises(InputError, match='resize is "340x256", there it was "short256"'):
-        plan.check_same(made, some_settings(resize="340x256"), annotations)
-    with pytest.raises(InputError, match="annotations_sha256"):
-        plan.check_same(made, some_settings(), some_rows(8))
 
 
 def test_a_source_that_is_its_own_list_may_change_and_the_plan_goes_on(
@@ -517,6 +434,7 @@ import os, signal, sys
 from pathlib import Path
 from actionlib import labels, storage
 from pipelines import plan, prepare, shard_task
+from pipelines.prepare_config import PrepareConfig
 name, number, when, what, source, output = sys.argv[1:]
 calls, original = [], getattr(storage, name)
 def dying(*arguments, **options):
@@ -528,7 +446,7 @@ def dying(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 setattr(storage, name, dying)
-config = prepare.PrepareConfig(
+config = PrepareConfig(
     source=source + "/videos", output=output, name="small", shard_videos=4,
     retry_rejected=() if what == "retry" else None, max_rejected=0.5,
 )

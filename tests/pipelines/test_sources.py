@@ -11,7 +11,7 @@ from actionlib.dataset import Dataset
 from actionlib.errors import InputError
 from actionlib.samples import Annotations, VideoRow
 from pipelines import prepare
-from pipelines.prepare import PrepareConfig
+from pipelines.prepare_config import PrepareConfig
 from tests.actionlib.test_fetch import serving
 from tests.conftest import PATTERNS
 
