@@ -68,6 +68,23 @@ def cores() -> int:
     return int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
 
 
+def most_memory_bytes() -> int:
+    """Memory that Ray gives to tasks on the node that has most of it."""
+    return int(max(node.get("memory", 0) for node in _nodes()))
+
+
+def room(memory_bytes: int) -> int:
+    """How many tasks of one core and so much memory run at once, on the nodes that there are now; at least 1."""
+    return max(
+        1, sum(int(min(node.get("CPU", 0), node.get("memory", 0) // memory_bytes)) for node in _nodes())
+    )
+
+
+def _nodes() -> list[dict[str, float]]:
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
 def beside_driver() -> NodeAffinitySchedulingStrategy:
     """Where an actor goes that the driver talks to: its own node, which lives as long as the job does."""
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

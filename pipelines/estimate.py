@@ -65,14 +65,14 @@ def sample_size(plan: Plan, pending: list[int]) -> int:
     return min(MOST, int(plan.shard_sizes()[pending].sum()) // _SHARE)
 
 
-def take(plan: Plan, videos: int, spool_bytes: int, num_cpus: int, memory: int) -> list[Trial]:
-    """Transcode `videos` videos, spread over the shards, on the cluster, in tasks with these resources.
+def take(plan: Plan, videos: int, spool_bytes: int, memory_bytes: int) -> list[Trial]:
+    """Transcode `videos` videos, spread over the shards, on the cluster, in tasks of one core and so much memory.
 
     Raises:
         RayError: a task failed, with the error of `shard_task.make_shard` as its cause.
     """
     rows = _spread(plan, videos)
-    task = ray.remote(num_cpus=num_cpus, memory=memory)(_try)
+    task = ray.remote(num_cpus=1, memory=memory_bytes)(_try)
     trials: list[Trial] = ray.get([task.remote(plan, row, size, spool_bytes) for row, size in rows])
     return trials
 
@@ -138,7 +138,7 @@ def lines(
 
     Args:
         pending: shards that are not made yet.
-        cores: that the run will have.
+        cores: that the run will have, and memory for as many tasks.
         memory_bytes: reserved for each task. spool_bytes: of disk for its sources, 0 where they are on this machine.
     """
     counts = plan.shard_sizes()

@@ -35,9 +35,6 @@ from pipelines.shard_task import Counts, make_shard
 
 Listing = Callable[[], Mapping[str, int]]
 
-# Of a task. Memory is reserved, so that Ray starts no more tasks than a node has memory for; a 20 s 1080p source took
-# 290 MB, worker and its child processes together.
-_TASK_CPUS, _TASK_MEMORY_BYTES = 1, 512 << 20
 _REASONS = 10  # lines of the table
 
 
@@ -232,7 +229,7 @@ def make_shards(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> 
             stage = functools.partial(
                 shard_stage, planned=planned, monitor=progress.monitor, spool_bytes=config.spool_mib << 20
             )
-            for made in run_shards(stage, pending, config.workers, _TASK_CPUS, _TASK_MEMORY_BYTES):
+            for made in run_shards(stage, pending, config.workers, 1, task_memory_bytes(planned)):
                 for each in held:
                     each.check()
                 counts.include(made)
@@ -250,20 +247,38 @@ def show_plan(planned: Plan, config: PrepareConfig, pending: list[int], sample: 
         sample: how many videos to try; by default as many as are worth it, and they are kept for the next run.
     """
     cluster.connect(config.workers)
-    spool_bytes = config.spool_mib << 20
+    spool_bytes, memory_bytes = config.spool_mib << 20, task_memory_bytes(planned)
     trials = estimate.kept(planned)
     size = estimate.sample_size(planned, pending) if sample is None else sample
     if size and not trials:
         print(f"{config.name}: trying {size} videos", flush=True)
         try:
-            trials = estimate.take(planned, size, spool_bytes, num_cpus=_TASK_CPUS, memory=_TASK_MEMORY_BYTES)
+            trials = estimate.take(planned, size, spool_bytes, memory_bytes)
         except ray.exceptions.RayError as error:
             raise cause_of(error) from error
         if sample is None:
             estimate.keep(planned, trials)
-    cores = config.workers or cluster.cores()
+    there, cores = cluster.cores(), cluster.room(memory_bytes)
+    is_short = cores < min(there, config.workers or there)  # of memory
+    if not is_short:
+        cores = config.workers or there  # more than there are, where a cluster grows
     disk = spool_bytes if fetch.is_remote(planned.settings["source"]) else 0
-    print("\n".join(estimate.lines(planned, pending, trials, cores, _TASK_MEMORY_BYTES, disk)), flush=True)
+    text = estimate.lines(planned, pending, trials, cores, memory_bytes, disk)
+    if is_short:
+        text.append(
+            f"        memory for {cores} of {there} cores; a new --output with a smaller --limit-mib reserves less"
+        )
+    print("\n".join(text), flush=True)
+
+
+def task_memory_bytes(planned: Plan) -> int:
+    """What a task may take, for Ray to start no more of them than a node has memory for; at most what one node has.
+
+    While a video is decoded that is the worker, ffmpeg and the prober: 290 MB were measured for 20 s of 1080p. While a
+    stored video is added to a shard, the worker and 3.1 times the video, and what it is stored as in other forms.
+    """
+    videos = (3.1 + len(planned.others)) * planned.settings["limits"]["output_bytes"]
+    return min(max(512 << 20, (192 << 20) + int(videos)), cluster.most_memory_bytes())
 
 
 def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any, spool_bytes: int) -> dict[str, Any]:

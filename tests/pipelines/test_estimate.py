@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from actionlib import dataset, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import estimate, plan, planning, prepare
+from pipelines import cluster, estimate, plan, planning, prepare
 from pipelines.estimate import Trial
 from pipelines.prepare_config import PrepareConfig
 from pipelines.progress import Recent
@@ -94,6 +96,28 @@ def test_the_sample_is_spread_over_the_shards_and_small_sets_have_none(tmp_path:
     assert estimate.sample_size(planned, [0, 1, 2]) == 0
 
 
+def test_memory_bounds_how_many_tasks_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Worked by hand: 1.03 GB a task by default, 6.86 GB for videos of up to 2047 MiB, which no node has here."""
+    resources = [{"CPU": 4.0, "memory": 5.0e9}, {"CPU": 2.0, "memory": 1.5e9}, {"memory": 3.0e9}]
+    nodes = [{"Alive": True, "Resources": each} for each in resources]
+    nodes.append({"Alive": False, "Resources": {"CPU": 64.0, "memory": 1e12}})
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(cluster.ray, "cluster_resources", lambda: {"CPU": 6.0})
+    monkeypatch.setattr(cluster, "connect", lambda cpus: None)
+    planned = some_plan(tmp_path, 640)
+    for mib, bytes_, tasks in [(100, 512 << 20, 6), (256, 1_033_476_505, 5), (2047, 5_000_000_000, 1)]:
+        limits = {"limits": {"output_bytes": mib << 20}}
+        limited = dataclasses.replace(planned, settings={**planned.settings, **limits})
+        memory_bytes = prepare.task_memory_bytes(limited)
+        assert (memory_bytes, cluster.room(memory_bytes)) == (bytes_, tasks)
+        prepare.show_plan(limited, PrepareConfig(source="/s", output=str(tmp_path), name="n"), [], 0)
+        said = capsys.readouterr().out
+        assert f"        {tasks} cores, one task each" in said
+        assert (f"memory for {tasks} of 6 cores" in said) == (tasks < 6)
+
+
 def test_plan_only_says_what_the_run_would_make_and_touches_nothing(
     small_dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,7 +127,7 @@ def test_plan_only_says_what_the_run_would_make_and_touches_nothing(
     assert not out.exists()
     said = capsys.readouterr().out
     assert "24 of 28 videos are there" in said and "from 16 videos done for a trial" in said
-    assert "out was not touched" in said and "reserves 537 MB of memory" in said
+    assert "out was not touched" in said and "reserves 1.03 GB of memory" in said
     found = re.search(r"make about ([\d.]+) (kB|MB) and take about ([\d.e-]+) core-hours", said)
     assert found
     stored = sum(shard["bytes"] for shard in small_dataset.document["shards"])
@@ -204,6 +228,8 @@ def test_a_monitor_that_dies_ends_nothing(local_ray: None, capsys: pytest.Captur
         ray.get(progress.monitor.put.remote(0, Counts(stored=5)))
         progress.update()
         ray.kill(progress.monitor, no_restart=False)
+        while ray.get(progress.monitor.totals.remote()).stored:  # it has not died yet
+            time.sleep(0.01)
         progress.update()
         ray.get(progress.monitor.put.remote(1, Counts(stored=9)))
         progress.update()
