@@ -22,6 +22,9 @@ from actionlib.errors import ActionlibError
 _QUIET = {
     "ray._private.authentication.authentication_token_setup": logging.ERROR,
     "ray.data._internal.execution.streaming_executor": logging.WARNING,
+    # Ray's frames around what a task raised, with the advice to go on without the shard and to tell Ray's authors.
+    "ray.data._internal.execution.streaming_executor_state": logging.CRITICAL,
+    "ray.data.exceptions": logging.CRITICAL,
     "ray.data._internal.progress": logging.ERROR,
 }
 
