@@ -23,6 +23,7 @@ from actionlib import storage
 from actionlib.errors import DecodeError
 from actionlib.probe import shared_prober
 from actionlib.samples import VideoRow
+from pipelines import stages
 from pipelines.plan import Plan
 from pipelines.shard_task import try_video
 
@@ -68,12 +69,12 @@ def sample_size(plan: Plan, pending: list[int]) -> int:
 def take(plan: Plan, videos: int, spool_bytes: int, memory_bytes: int) -> list[Trial]:
     """Transcode `videos` videos, spread over the shards, on the cluster, in tasks of one core and so much memory.
 
-    Raises:
-        RayError: a task failed, with the error of `shard_task.make_shard` as its cause.
+    Raises as `shard_task.make_shard`.
     """
     rows = _spread(plan, videos)
     task = ray.remote(num_cpus=1, memory=memory_bytes)(_try)
-    trials: list[Trial] = ray.get([task.remote(plan, row, size, spool_bytes) for row, size in rows])
+    with stages.told("no video could be tried"):
+        trials: list[Trial] = ray.get([task.remote(plan, row, size, spool_bytes) for row, size in rows])
     return trials
 
 

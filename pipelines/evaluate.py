@@ -27,7 +27,7 @@ from actionlib.errors import InputError
 from actionlib.evaluation import Scorer, check_average
 from actionlib.recipes import Protocol, Recipe, for_flow, from_dict, override
 from actionlib.zoo import create_model, load_exactly, model_info
-from pipelines import cluster, devices
+from pipelines import cluster, devices, stages
 from pipelines import scores as stored
 from pipelines.progress import Ticker
 from pipelines.train_plan import VALIDATION_SPLITS, check_can_feed
@@ -196,23 +196,24 @@ def _score(plan: Plan, config: EvaluateConfig, count: int, show: Callable[[str],
     tasks = -(-groups // per_task)
     use_gpu, loaders = devices.choose(config.device, min(config.workers, tasks), config.loaders, show)
     # Not ray.data.range: its read tasks need a CPU, and the actors may hold every one there is.
-    rows = ray.data.from_items(list(range(tasks)), override_num_blocks=tasks).map_batches(
+    rows = stages.from_items(range(tasks)).map_batches(
         ScoreGroups,
         fn_constructor_args=(plan, count, per_task, loaders),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(config.workers, tasks)),
         num_cpus=1 + loaders,
         num_gpus=1 if use_gpu else 0,
-        max_restarts=3,  # Ray Data's own default is for ever
-        max_task_retries=3,
+        max_restarts=stages.RETRIES,
+        max_task_retries=stages.RETRIES,
     )
     scores = np.full((count, len(plan.classes)), np.nan, np.float32)
     times_scored = np.zeros(count, np.int64)
     ticker = Ticker("videos scored", count, show)
-    for batch in rows.iter_batches(batch_size=None, batch_format="numpy"):
-        scores[batch["position"]] = batch["scores"]
-        np.add.at(times_scored, batch["position"], 1)
-        ticker.advance(len(batch["position"]))
+    with stages.told("videos could not be scored"):
+        for batch in rows.iter_batches(batch_size=None, batch_format="numpy"):
+            scores[batch["position"]] = batch["scores"]
+            np.add.at(times_scored, batch["position"], 1)
+            ticker.advance(len(batch["position"]))
     if not (times_scored == 1).all():
         raise RuntimeError(f"{(times_scored != 1).sum()} videos were not scored exactly once")
     return scores

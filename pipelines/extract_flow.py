@@ -23,7 +23,7 @@ from actionlib.flow.methods import Method
 from actionlib.flow.quantise import FlowFormat
 from actionlib.flow.videos import ON_GPU, Span, estimator, flow_of_videos, parameters_of
 from actionlib.lease import Lease
-from pipelines import cluster, devices, flow_plan, flow_run
+from pipelines import cluster, devices, flow_plan, flow_run, stages
 from pipelines.flow_plan import FlowPlan, opened, stored_rows
 from pipelines.flow_shard import GPU_PAIRS, extracted, how, make_part, make_shard
 from pipelines.run_shards import run_shards
@@ -152,7 +152,8 @@ def cost(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int] | None = 
     # On a GPU one task alone, with as full a batch as theirs: more pairs at once cost it little more.
     tasks, most = ([rows], GPU_PAIRS // len(rows)) if share else ([[row] for row in rows], _TRIAL_PAIRS)
     trial = ray.remote(num_cpus=1, num_gpus=share, memory=flow_run.task_memory_bytes(share))(_try)
-    trials = ray.get([trial.remote(plan, task, device, most) for task in tasks])
+    with stages.told("no video could be tried"):
+        trials = ray.get([trial.remote(plan, task, device, most) for task in tasks])
     tried, seconds, size = (sum(values) for values in zip(*trials, strict=True))
     lines = [
         f"plan    flow of {len(left)} of {len(stored)} stored videos of {data.name} {data.version}: {int(pairs.sum())} pairs "

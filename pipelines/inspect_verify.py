@@ -12,17 +12,14 @@ from typing import Any
 import numpy as np
 import ray
 import ray.data
-import ray.exceptions
 
-from actionlib.errors import ActionlibError
 from actionlib.verification import check_shard, check_table
-from pipelines import cluster
+from pipelines import cluster, stages
 from pipelines.inspect_source import Source
 from pipelines.progress import Ticker
 
 # One video with its frames, 64 MiB of them at a time, and a decoder.
 _TASK_MEMORY_BYTES = 512 << 20
-_TASK_RETRIES = 3
 
 
 def verify(source: Source, decode: str, workers: int | None, show: Callable[[str], None]) -> dict[str, Any]:
@@ -72,25 +69,16 @@ def chosen(shards: list[dict[str, Any]], decode: str) -> dict[int, list[int]]:
 
 
 def _results(source: Source, to_decode: dict[int, list[int]], workers: int | None) -> Any:
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # ours counts shards
-    context.raise_original_map_exception = True
-    context.execution_no_progress_timeout_s = -1  # a shard says nothing before its end
     items = [{"shard": number, "decode": to_decode.get(number, [])} for number in range(len(source.shards))]
-    results = ray.data.from_items(items, override_num_blocks=len(items)).map(
+    results = stages.from_items(items).map(
         functools.partial(check_stage, source=ray.put(source)),
         compute=ray.data.TaskPoolStrategy(size=workers),
         num_cpus=1,
         memory=_TASK_MEMORY_BYTES,
-        max_retries=_TASK_RETRIES,
+        max_retries=stages.RETRIES,
     )
-    try:
+    with stages.told("the dataset could not be verified"):
         yield from results.iter_rows()
-    except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None) or error
-        raise ActionlibError(
-            f"the dataset could not be verified: {cause}. That says nothing about the dataset; run it again"
-        ) from error
 
 
 def check_stage(row: dict[str, Any], source: Any) -> dict[str, Any]:

@@ -18,9 +18,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-import ray
-import ray.exceptions
-
 from actionlib import dataset, fetch, lease, storage, transcode
 from actionlib.errors import InputError
 from actionlib.lease import Lease
@@ -30,7 +27,7 @@ from pipelines import cluster, estimate, forms, manifest, plan, planning, retry,
 from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
 from pipelines.prepare_config import PrepareConfig, rate
-from pipelines.run_shards import cause_of, run_shards
+from pipelines.run_shards import run_shards
 from pipelines.shard_task import Counts, make_shard
 
 Listing = Callable[[], Mapping[str, int]]
@@ -252,10 +249,7 @@ def show_plan(planned: Plan, config: PrepareConfig, pending: list[int], sample: 
     size = estimate.sample_size(planned, pending) if sample is None else sample
     if size and not trials:
         print(f"{config.name}: trying {size} videos", flush=True)
-        try:
-            trials = estimate.take(planned, size, spool_bytes, memory_bytes)
-        except ray.exceptions.RayError as error:
-            raise cause_of(error) from error
+        trials = estimate.take(planned, size, spool_bytes, memory_bytes)
         if sample is None:
             estimate.keep(planned, trials)
     there, cores = cluster.cores(), cluster.room(memory_bytes)

@@ -9,14 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray.data
-import ray.exceptions
 from ray.util.annotations import RayDeprecationWarning
 
-from actionlib.errors import ActionlibError
+from pipelines import stages
 from pipelines.shard_task import Counts
-
-# Ray Data's own default is for ever, which turns a video that kills its worker into a hang.
-_TASK_RETRIES = 3
 
 Stage = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -43,12 +39,7 @@ def run_shards(
     """
     if not pending:
         return
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # ours counts videos
-    context.raise_original_map_exception = True
-    # A shard says nothing before its end; each video has a limit.
-    context.execution_no_progress_timeout_s = -1
-    shards = ray.data.from_items(list(pending), override_num_blocks=len(pending))
+    shards = stages.from_items(pending)
     if gpu_share:
         results = shards.map(
             _Actor,  # type: ignore[arg-type]
@@ -57,8 +48,8 @@ def run_shards(
             num_cpus=num_cpus,
             num_gpus=gpu_share,
             memory=memory_bytes,
-            max_restarts=_TASK_RETRIES,
-            max_task_retries=_TASK_RETRIES,
+            max_restarts=stages.RETRIES,
+            max_task_retries=stages.RETRIES,
         )
     else:
         with warnings.catch_warnings():
@@ -69,14 +60,12 @@ def run_shards(
                 compute=ray.data.TaskPoolStrategy(size=workers and min(workers, len(pending))),
                 num_cpus=num_cpus,
                 memory=memory_bytes,
-                max_retries=_TASK_RETRIES,
+                max_retries=stages.RETRIES,
             )
-    try:
+    with stages.told("a shard could not be made"):
         for result in results.iter_rows():
             counts = json.loads(result["counts"])
             yield Counts(**{**counts, "rejections": Counter(counts["rejections"])})
-    except ray.exceptions.RayError as error:
-        raise cause_of(error) from error
 
 
 class _Actor:
@@ -87,23 +76,3 @@ class _Actor:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return self._stage(row)
-
-
-def cause_of(error: ray.exceptions.RayError) -> Exception:
-    """What a task raised, without Ray's frames around it; a defect stays as Ray tells it, with its traceback."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, ActionlibError):
-        # Ray Data appends how to have it try again what fails, and that would mend nothing.
-        cause.args = (str(cause).partition("\nFailed to apply UDF transform")[0],)
-        return cause
-    if isinstance(cause, OSError):
-        return ActionlibError(
-            f"a shard could not be made: {cause}; the same command continues once that is mended"
-        )
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return error
-    reason = str(error).partition("\n")[0]  # Ray adds what it knows of the machine, which is in its log
-    return ActionlibError(
-        f"a shard could not be made, its worker died again and again: {reason}. If memory ran out, give fewer "
-        "--workers; the same command continues"
-    )

@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray.data
-import ray.exceptions
 
 from actionlib import annotation_tables, fetch, fingerprints, labels, storage
 from actionlib.dataset import Dataset
-from actionlib.errors import ActionlibError, DecodeError, InputError, SourceMissingError
+from actionlib.errors import DecodeError, InputError, SourceMissingError
 from actionlib.probe import shared_prober
 from actionlib.samples import Annotations
-from pipelines import cluster, dedup, forms, plan
+from pipelines import cluster, dedup, forms, plan, stages
 from pipelines.prepare import Listing, check_locations
 from pipelines.prepare_config import PrepareConfig
 
@@ -177,14 +176,12 @@ def _in_tasks(
     """`stage` of every item, in any order. Raises what it raised on purpose as it was."""
     cluster.connect(workers)
     rows = list(items)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.raise_original_map_exception = True
-    tasks = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // _PER_TASK))
-    results = tasks.map(
-        stage, compute=ray.data.TaskPoolStrategy(size=workers), num_cpus=1, memory=_TASK_MEMORY_BYTES
+    results = stages.from_items(rows, _PER_TASK).map(
+        stage,
+        compute=ray.data.TaskPoolStrategy(size=workers),
+        num_cpus=1,
+        memory=_TASK_MEMORY_BYTES,
+        max_retries=stages.RETRIES,
     )
-    try:
+    with stages.told("a video could not be looked into"):
         yield from results.iter_rows()
-    except ray.exceptions.RayTaskError as error:
-        raise (error.cause if isinstance(error.cause, ActionlibError) else error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from actionlib import checkpoints
 from actionlib.dataset import Dataset
 from actionlib.decode import decode
-from actionlib.errors import CheckpointError, InputError
+from actionlib.errors import CheckpointError, InputError, ShardError
 from actionlib.recipes import Protocol, to_dict
 from actionlib.sampling import view_indices
 from actionlib.transforms import normalise, views
@@ -99,6 +100,20 @@ def test_a_finished_evaluation_is_read_and_another_is_not_overwritten(
     for changed in (other, inverted):
         with pytest.raises(InputError, match="holds another evaluation"):
             evaluate(changed)
+
+
+def test_a_damaged_shard_is_named(small_dataset: Dataset, weights: str, tmp_path: Path) -> None:
+    shutil.copytree(small_dataset.uri, tmp_path / "data")
+    for path in (tmp_path / "data" / "rgb").iterdir():
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    config = EvaluateConfig(
+        weights, str(tmp_path / "data"), split="val", protocol="1x1", output=str(tmp_path / "out")
+    )
+    with pytest.raises(ShardError) as found:
+        evaluate(config)
+    assert str(tmp_path / "data" / "rgb") in str(found.value) and "\n" not in str(found.value)
 
 
 def test_what_does_not_fit_is_said_before_ray_starts(
