@@ -36,7 +36,7 @@ import tyro
 
 from actionlib import labels, storage
 from actionlib.shards import Shard
-from pipelines import estimate, manifest, plan, prepare, shard_task
+from pipelines import estimate, manifest, plan, planning, prepare, shard_task
 from pipelines.plan import Plan
 from pipelines.prepare_config import PrepareConfig
 
@@ -129,7 +129,7 @@ def run(folder: str, rows: int, source_bytes: int, workers: int) -> dict[str, fl
     times: dict[str, float] = {}
     real_listing = storage.listing
     with ExitStack() as stack:
-        for owner, name in ((plan, "make"), (plan, "check_same"), (prepare, "pending_shards")):
+        for owner, name in ((planning, "make"), (plan, "check_same"), (prepare, "pending_shards")):
             stack.enter_context(timed(times, owner, name))
         for owner, name in ((prepare, "show_plan"), (prepare, "make_shards"), (manifest, "publish")):
             stack.enter_context(timed(times, owner, name))
