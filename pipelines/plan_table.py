@@ -87,6 +87,8 @@ def _runs(paths: Sequence[str]) -> npt.NDArray[np.int64]:
 
     Example, two together: a b a a c -> 0 1 0 2 3.
     """
+    if len(set(paths)) == len(paths):  # as in most data sets: faster, and less memory
+        return np.arange(len(paths))
     sources = _numbered(pa.array(paths, pa.string()))
     by_source = np.argsort(sources, kind="stable")
     earlier = np.empty_like(sources)  # rows of the same path before this one
