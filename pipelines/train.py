@@ -13,6 +13,7 @@ from ray.train.torch import TorchTrainer
 
 from actionlib import storage
 from actionlib.checkpoints import Run
+from actionlib.errors import ActionlibError
 from actionlib.training import NonFiniteLossError, scaled_lr
 from pipelines import cluster, devices, progress
 from pipelines.train_plan import Plan, TrainConfig, check
@@ -34,7 +35,9 @@ def train(config: TrainConfig, show: Callable[[str], None] = print) -> TrainResu
     """Train to the end of the recipe; goes on where an earlier call with the same run name stopped.
 
     Raises:
-        InputError: see `check`; ray.train.TrainingFailedError: the training itself failed.
+        InputError: see `check`.
+        ActionlibError: what a worker raised on purpose, after the retries.
+        ray.train.TrainingFailedError: the training itself failed, with the traceback of a worker.
     """
     plan = check(config)
     run = Run(plan.run_uri)
@@ -55,10 +58,22 @@ def train(config: TrainConfig, show: Callable[[str], None] = print) -> TrainResu
     # Ray Train's own limit of a minute is too short for nodes that have to be started and images to be pulled.
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1800")
     with progress.relay(show) as say:
-        failure: str | None = _trainer(plan, loaders, use_gpu, say).fit().return_value  # type: ignore[attr-defined]
+        try:
+            failure: str | None = _trainer(plan, loaders, use_gpu, say).fit().return_value  # type: ignore[attr-defined]
+        except ray.train.TrainingFailedError as error:
+            raise _cause(error) from error
     if failure is not None:
         raise NonFiniteLossError(failure)
     return _result(run, steps, already_finished=False)
+
+
+def _cause(error: ray.train.TrainingFailedError) -> Exception:
+    """What one worker raised on purpose, such as of a damaged shard; the others only saw it leave. Else the error."""
+    failures = getattr(error, "worker_failures", {}).values()
+    causes = (
+        getattr(failure, "_base_exc", failure) for failure in failures
+    )  # Ray wraps it with its traceback
+    return next((cause for cause in causes if isinstance(cause, ActionlibError)), error)
 
 
 def _trainer(plan: Plan, loaders: int, use_gpu: bool, say: Callable[[str], None]) -> TorchTrainer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -116,3 +117,15 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory, local_ray: None) -> 
     )
     prepare(config, lambda _: Annotations(tuple(rows), PATTERNS))
     return Dataset.open(str(folder / "data"))
+
+
+@pytest.fixture
+def damaged_dataset(small_dataset: Dataset, tmp_path: Path) -> str:
+    """A copy of `small_dataset` in which a bit of every shard is wrong."""
+    copy = tmp_path / "damaged"
+    shutil.copytree(small_dataset.uri, copy)
+    for path in (copy / "rgb").iterdir():
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    return str(copy)

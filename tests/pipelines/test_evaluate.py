@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,18 +101,13 @@ def test_a_finished_evaluation_is_read_and_another_is_not_overwritten(
             evaluate(changed)
 
 
-def test_a_damaged_shard_is_named(small_dataset: Dataset, weights: str, tmp_path: Path) -> None:
-    shutil.copytree(small_dataset.uri, tmp_path / "data")
-    for path in (tmp_path / "data" / "rgb").iterdir():
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
+def test_a_damaged_shard_is_named(damaged_dataset: str, weights: str, tmp_path: Path) -> None:
     config = EvaluateConfig(
-        weights, str(tmp_path / "data"), split="val", protocol="1x1", output=str(tmp_path / "out")
+        weights, damaged_dataset, split="val", protocol="1x1", output=str(tmp_path / "out")
     )
     with pytest.raises(ShardError) as found:
         evaluate(config)
-    assert str(tmp_path / "data" / "rgb") in str(found.value) and "\n" not in str(found.value)
+    assert f"{damaged_dataset}/rgb" in str(found.value) and "\n" not in str(found.value)
 
 
 def test_what_does_not_fit_is_said_before_ray_starts(

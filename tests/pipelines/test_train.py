@@ -18,7 +18,7 @@ import torch
 from actionlib import checkpoints, storage
 from actionlib.checkpoints import Run
 from actionlib.dataset import Dataset
-from actionlib.errors import InputError, LocationError
+from actionlib.errors import InputError, LocationError, ShardError
 from actionlib.mixing import Part
 from actionlib.training import NonFiniteLossError
 from actionlib.zoo import create_model
@@ -271,6 +271,13 @@ def test_a_bucket_without_versions_is_refused(config: TrainConfig, bucket: str) 
     with pytest.raises(LocationError, match="not versioned"):
         train(replace(config, checkpoints="s3://unversioned-bucket/ckpts"))
     assert storage.listing("s3://unversioned-bucket") == {}
+
+
+@pytest.mark.slow
+def test_a_damaged_shard_is_named_after_the_retries(config: TrainConfig, damaged_dataset: str) -> None:
+    with pytest.raises(ShardError) as found:
+        train(replace(config, data=damaged_dataset))
+    assert f"{damaged_dataset}/rgb" in str(found.value) and "\n" not in str(found.value)
 
 
 @pytest.mark.slow
