@@ -9,9 +9,7 @@ picture's width and height, proposals shares of the source's duration, so neithe
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 
 from actionlib import storage
 from actionlib.errors import ShardError
+from actionlib.scratch import scratch_folder
 
 SIDES = ("x1", "y1", "x2", "y2")  # of a box
 
@@ -88,9 +87,9 @@ def content_sha256(table: pa.Table) -> str:
 def store(output: str, tables: Mapping[str, pa.Table]) -> dict[str, dict[str, Any]]:
     """Write each table below `output`; returns path, rows, bytes and sha256 of each by its name."""
     entries = {}
-    with tempfile.TemporaryDirectory(prefix="actionlib-tables-") as folder:
+    with scratch_folder("actionlib-tables-") as folder:
         for name, table in sorted(tables.items()):
-            local = Path(folder, f"{name}.parquet")
+            local = folder / f"{name}.parquet"
             pq.write_table(table, local, compression="zstd", store_schema=False)
             path = f"annotations/{name}-{content_sha256(table)[:16]}.parquet"
             storage.upload(local, storage.join(output, path))

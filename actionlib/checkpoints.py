@@ -19,7 +19,6 @@ import re
 import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ import torch
 
 from actionlib import storage
 from actionlib.errors import CheckpointError, InputError, LocationError
+from actionlib.scratch import scratch_folder
 
 Pointer = Literal["latest", "best"]
 POINTERS: tuple[Pointer, ...] = ("latest", "best")
@@ -73,9 +73,9 @@ def save(
     trainer: Mapping[str, Any],
 ) -> None:
     """Write a checkpoint directory to `uri`: the files first, the manifest with their hashes last."""
-    with tempfile.TemporaryDirectory(prefix="checkpoint-") as folder:
-        write_files(Path(folder), model, optimizer, trainer)
-        upload_files(Path(folder), uri)
+    with scratch_folder("actionlib-checkpoint-") as folder:
+        write_files(folder, model, optimizer, trainer)
+        upload_files(folder, uri)
 
 
 def write_files(

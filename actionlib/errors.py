@@ -67,11 +67,13 @@ class StorageError(ActionlibError):
 
     Attributes:
         reason: the same in one line for the manifest, without names of this place.
+        may_pass: whether the same may go well later, as after an outage or with more room on the disk.
     """
 
-    def __init__(self, message: str, reason: str = "") -> None:
+    def __init__(self, message: str, reason: str = "", may_pass: bool = False) -> None:
         super().__init__(message)
         self.reason = reason or message
+        self.may_pass = may_pass
 
 
 class AlreadyRunningError(ActionlibError):

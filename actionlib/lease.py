@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from actionlib import storage
-from actionlib.errors import ActionlibError, AlreadyRunningError, ConflictError, LeaseLostError
+from actionlib.errors import ActionlibError, AlreadyRunningError, ConflictError, LeaseLostError, StorageError
 
 LEASE = "_lease.json"
 TTL_S = 30.0
@@ -118,12 +118,17 @@ def hold(root: str, ttl_s: float = TTL_S) -> Iterator[Lease]:
 
     thread = threading.Thread(target=keep_renewing, daemon=True)
     thread.start()
+    is_away = False
     try:
         yield lease
+    except StorageError:
+        is_away = storage.is_s3(root)
+        raise
     finally:
         ended.set()
-        thread.join()
-        lease.release()
+        if not is_away:  # else both would wait for the storage once more, and the next run waits out the ttl
+            thread.join()
+            lease.release()
 
 
 def holder(root: str) -> str | None:

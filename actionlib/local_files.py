@@ -7,6 +7,7 @@ guarded by a lock, and its older versions lie in `.versions/` beside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -23,6 +24,7 @@ from actionlib.errors import ConflictError, LocationError, StorageError
 
 _KEPT = ".versions"
 _LOCK_S = 10.0
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what one user may have of it
 
 
 def put(path: Path, content: bytes | Path) -> None:
@@ -106,10 +108,12 @@ def listing(root: Path, outside: list[str]) -> Iterator[tuple[str, os.stat_resul
 
 
 def time_of(folder: Path) -> float:
-    """Now, by the clock that stamps files in this folder: that of the server, where it is mounted from one."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(b"now")
-        file.flush()
+    """Now, by the clock that stamps files in this folder: that of the server, where it is mounted from one.
+
+    Raises StorageError.
+    """
+    with _stored(folder / "clock"), tempfile.TemporaryFile(dir=folder) as file:
+        os.utime(file.fileno())  # not by writing to it, which a full disk would refuse
         return os.fstat(file.fileno()).st_mtime
 
 
@@ -138,6 +142,7 @@ def _stored(path: Path) -> Iterator[None]:
         raise StorageError(
             f"{path}: cannot be stored there: {error.strerror}; mend that, and the same command continues",
             reason=error.strerror or str(error),
+            may_pass=error.errno in FULL,
         ) from error
 
 

@@ -78,15 +78,16 @@ def patiently(uri: str, attempt: Callable[[], Result], budget_s: float | None = 
         StorageError: the storage refused, or still failed at the end; names the bucket and what to do.
         Exception: an absent object (FileNotFoundError), a condition that does not hold, a fault on our side.
     """
+    budget_s = BUDGET_S if budget_s is None else budget_s
     deadline, pause_s = None, 0.1
     while True:
         try:
             return attempt()
         except Exception as error:
-            may_pass, message = _judge(uri, error)
-            deadline = deadline or time.monotonic() + (BUDGET_S if budget_s is None else budget_s)
+            may_pass, message = _judge(uri, error, budget_s)
+            deadline = deadline or time.monotonic() + budget_s
             if message and (not may_pass or time.monotonic() >= deadline):
-                raise StorageError(message, _short(error)) from error
+                raise StorageError(message, _short(error), may_pass) from error
             if not message:
                 raise
         time.sleep(pause_s * random.uniform(0.5, 1))
@@ -225,7 +226,7 @@ def _of_process(pid: int, endpoint: str | None) -> s3fs.S3FileSystem:
     return made
 
 
-def _judge(uri: str, error: Exception) -> tuple[bool, str]:
+def _judge(uri: str, error: Exception, budget_s: float) -> tuple[bool, str]:
     """Whether the reason of an error may pass, and the message if it stays; no message: not the storage's doing."""
     import aiohttp
     from botocore import exceptions
@@ -250,7 +251,7 @@ def _judge(uri: str, error: Exception) -> tuple[bool, str]:
         or (by_arrow and not denied)
     ):
         return True, (
-            f"{uri}: {bucket} did not do it within {BUDGET_S:g} s of tries (last: {what}). See whether it is reachable "
+            f"{uri}: {bucket} did not do it within {budget_s:g} s of tries (last: {what}). See whether it is reachable "
             "and not throttling; the same command continues"
         )
     if code in _REFUSED or code in _ABSENT:

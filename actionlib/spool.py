@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from actionlib.errors import ActionlibError
+from actionlib.local_files import FULL
 
 _KEPT_FREE_BYTES = 64 << 20  # of the disk, for what else is written there
 
@@ -74,7 +74,7 @@ def room(path: Path, uri: str, size_bytes: int, budget_bytes: int) -> Iterator[N
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise _full(path, uri) from error
         raise
 

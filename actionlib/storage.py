@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_KEPT = ".versions"
-_LOCK_S = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -195,7 +192,8 @@ def age_s(uri: str) -> float:
     if is_s3(uri):
         reply = s3.call(uri, "head_object", Key=s3.split(uri)[1])
         return s3.time_of(reply) - float(reply["LastModified"].timestamp())
-    return local_files.time_of(Path(uri).parent) - Path(uri).stat().st_mtime
+    modified = Path(uri).stat().st_mtime
+    return local_files.time_of(Path(uri).parent) - modified
 
 
 def entries(uri: str) -> dict[str, Entry]:
@@ -284,7 +282,7 @@ def check_readable(uri: str, flag: str) -> None:
 
 
 def check_writable(uri: str, flag: str) -> None:
-    """Write and remove a probe object. Raises LocationError with the cause."""
+    """Write and remove a probe object. Raises LocationError with the cause, StorageError where it may pass."""
     if is_s3(uri):
         _check_bucket(uri, flag)
     probe = join(uri, f".write-probe-{os.getpid()}")
@@ -292,7 +290,7 @@ def check_writable(uri: str, flag: str) -> None:
         write(probe, b"probe")
         delete(probe)
     except StorageError as error:
-        raise LocationError(f"{flag} {uri}: cannot write there: {error.reason}") from error
+        raise _told(error, flag, f"{uri}: cannot write there: {error.reason}") from error
 
 
 def check_versioned(uri: str, flag: str) -> None:
@@ -319,4 +317,11 @@ def _check_bucket(uri: str, flag: str) -> None:
             f"{flag} {uri}: bucket {bucket} does not exist; create it with\n  aws s3api create-bucket --bucket {bucket}"
         ) from error
     except StorageError as error:
-        raise LocationError(f"{flag} {error}") from error
+        raise _told(error, flag, str(error)) from error
+
+
+def _told(error: StorageError, flag: str, message: str) -> StorageError | LocationError:
+    """An outage or a full disk is no wrong location: the same command may go well later."""
+    if error.may_pass:
+        return StorageError(f"{flag} {message}", error.reason, may_pass=True)
+    return LocationError(f"{flag} {message}")

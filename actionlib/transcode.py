@@ -208,13 +208,16 @@ def _decode(
         command = ffmpeg_command(source, outputs, progress, info, part, limits, from_s)
         return run(command, limits, progress.parent)
 
-    late = seek_s(info, part)
+    late, was_lost = seek_s(info, part), False
     if late is not None:
         ended = attempt(late)
         if ended.failure is None and not ended.messages and _frames_written(progress):
             return ended
+        was_lost = ended.lost
     ended = attempt()
-    return attempt() if ended.lost else ended  # once more, since the machine may have been too busy
+    return (
+        attempt() if ended.lost and not was_lost else ended
+    )  # once more: the machine may have been too busy
 
 
 def _output(info: VideoInfo, form: Form, target: Path) -> Output:

@@ -7,7 +7,6 @@ does not cost a shard. Decoding a video whose hash is right finds what a hash ca
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ from actionlib import shards, storage
 from actionlib.decode import decode_array
 from actionlib.errors import DecodeError, ShardError
 from actionlib.samples import EncodedVideo
+from actionlib.scratch import scratch_folder
 
 _DECODED_BYTES = 64 << 20  # frames in memory at a time, so that an hour of film needs no more than a clip
 
@@ -133,8 +133,8 @@ def _local(uri: str) -> Iterator[Path | None]:
     if not storage.is_s3(uri):
         yield Path(uri) if Path(uri).is_file() else None
         return
-    with tempfile.TemporaryDirectory(prefix="actionlib-verify-") as folder:
-        local = Path(folder, "shard.parquet")
+    with scratch_folder("actionlib-verify-") as folder:
+        local = folder / "shard.parquet"
         try:
             storage.download(uri, local)
         except FileNotFoundError:

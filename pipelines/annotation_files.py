@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import pyarrow as pa
 from actionlib import annotation_tables, labels, storage
 from actionlib.errors import LocationError
 from actionlib.samples import Annotations
+from actionlib.scratch import scratch_folder
 
 _MOST_BYTES = 1 << 30  # lists of a million videos are a tenth of it; more is a wrong prefix
 
@@ -54,11 +54,11 @@ def local_copy(uri: str, flag: str) -> Iterator[Path]:
     files = {"": size} if size is not None else storage.listing(uri)
     if sum(files.values()) > _MOST_BYTES:
         raise LocationError(f"{flag} {uri}: {sum(files.values()) >> 20} MiB; annotation files are smaller")
-    with tempfile.TemporaryDirectory(prefix="actionlib-annotations-") as folder:
-        root = Path(folder, uri.rsplit("/", 1)[1])
+    with scratch_folder("actionlib-annotations-") as folder:
+        root = folder / uri.rsplit("/", 1)[1]
         for name in files:
             local = root / name
-            if not local.resolve().is_relative_to(Path(folder).resolve()):
+            if not local.resolve().is_relative_to(folder.resolve()):
                 raise LocationError(f"{flag} {uri}: the key {name!r} leads out of it")
             local.parent.mkdir(parents=True, exist_ok=True)
             storage.download(storage.join(uri, name) if name else uri, local)

@@ -84,8 +84,9 @@ def room(memory_bytes: int) -> int:
 
 
 def _nodes() -> list[dict[str, float]]:
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node["Resources"] for node in nodes if node["Alive"]]
+    """Resources of the nodes that run tasks: the head of a cluster often has memory and no core. Of all while none do."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [node for node in alive if node.get("CPU")] or alive
 
 
 def beside_driver() -> NodeAffinitySchedulingStrategy:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import functools
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +21,7 @@ from actionlib import dataset, lease, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import ActionlibError, ShardError
 from actionlib.lease import Lease
+from actionlib.scratch import scratch_folder
 from pipelines import flow_plan, manifest, shard_progress
 from pipelines.flow_plan import FlowPlan, opened
 from pipelines.manifest import Outcome
@@ -138,8 +137,8 @@ def _publish(plan: FlowPlan, max_rejected: float, held: Lease) -> None:
     data = opened(plan.data, plan.version)
     outcome, made = Outcome(), _Made()
     made_rows = made.rows(plan)
-    with tempfile.TemporaryDirectory(prefix="actionlib-manifest-") as folder:
-        local = Path(folder, "manifest.parquet")
+    with scratch_folder("actionlib-manifest-") as folder:
+        local = folder / "manifest.parquet"
         with pq.ParquetWriter(local, dataset.MANIFEST, compression="zstd") as writer:
             for begin in range(0, len(data), _ROWS):
                 rows = [

@@ -7,11 +7,9 @@ that verifies a shard reads the rows of that shard itself.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -22,6 +20,7 @@ from actionlib import dataset, shards, storage
 from actionlib.dataset import Dataset
 from actionlib.errors import LocationError, ShardError
 from actionlib.samples import VideoRow
+from actionlib.scratch import scratch_folder
 from pipelines import forms, manifest, plan, retry
 from pipelines.plan import Plan
 
@@ -88,8 +87,8 @@ class Finished:
         entry = self.data.document["manifest"]
         where = storage.join(self.data.uri, entry["path"])
         groups: dict[str, list[int]] = {shard["path"]: [] for shard in self.shards}
-        with tempfile.TemporaryDirectory(prefix="actionlib-inspect-") as folder:
-            local = Path(folder, "manifest.parquet")
+        with scratch_folder("actionlib-inspect-") as folder:
+            local = folder / "manifest.parquet"
             try:
                 storage.download(where, local)
             except FileNotFoundError as error:

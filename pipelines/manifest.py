@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from actionlib.errors import ActionlibError, ShardError
 from actionlib.labels import mirrored
 from actionlib.lease import Lease
 from actionlib.samples import VideoRow
+from actionlib.scratch import scratch_folder
 from pipelines import dedup
 from pipelines.plan import Plan
 
@@ -47,6 +47,10 @@ class Outcome:
         if row["status"] == "rejected":
             self.rejections[f"{row['stage']}: {row['reason']}"] += 1
 
+    def gone(self, plan: Plan) -> int:
+        """Videos that a web server did not have, which was found only when they were fetched."""
+        return self.all["missing"] - (plan.rows - plan.present)
+
 
 def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Lease) -> None:
     """Write the manifest and then, in one conditional write, `_dataset.json`.
@@ -61,8 +65,8 @@ def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Leas
         LeaseLostError, ConflictError: another run published meanwhile, or is about to.
     """
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="actionlib-manifest-") as folder:
-        local = Path(folder, "manifest.parquet")
+    with scratch_folder("actionlib-manifest-") as folder:
+        local = folder / "manifest.parquet"
         with pq.ParquetWriter(local, dataset.MANIFEST, compression="zstd") as writer:
             for rows in outcomes(plan, retries, outcome):
                 for row in rows:
@@ -70,8 +74,7 @@ def publish(plan: Plan, retries: Sequence[Plan], max_rejected: float, held: Leas
                 writer.write_table(
                     pa.Table.from_pylist(rows, schema=dataset.MANIFEST), row_group_size=len(rows)
                 )
-        # What a web server did not have was found only when it was fetched.
-        gone = outcome.all["missing"] - (plan.rows - plan.present)
+        gone = outcome.gone(plan)
         check_share(plan, outcome.rejections, max_rejected, gone)
         if not outcome.all["stored"]:
             raise ActionlibError(f"{plan.output}: no video was stored; nothing is published")
@@ -146,8 +149,7 @@ def check_share(plan: Plan, reasons: Counter[str], max_rejected: float, gone: in
     Args:
         gone: planned videos that turned out to be missing, which are not counted as present.
     """
-    rejected = sum(count for reason, count in reasons.items() if not reason.startswith(f"{dedup.STAGE}: "))
-    present = plan.present - gone
+    rejected, present = share(plan, reasons, gone)
     if rejected > max_rejected * present:
         most = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(5))
         raise ActionlibError(
@@ -155,6 +157,12 @@ def check_share(plan: Plan, reasons: Counter[str], max_rejected: float, gone: in
             f"({most}). Nothing is published. See the rows in {plan.records}; if they are right, run again with a "
             "larger --max-rejected, which keeps what is done; if they were mended, with --retry-rejected"
         )
+
+
+def share(plan: Plan, reasons: Counter[str], gone: int) -> tuple[int, int]:
+    """How many videos were rejected, duplicates apart, and of how many. Arguments as of `check_share`."""
+    rejected = sum(count for reason, count in reasons.items() if not reason.startswith(f"{dedup.STAGE}: "))
+    return rejected, plan.present - gone
 
 
 def outcomes(plan: Plan, retries: Sequence[Plan], outcome: Outcome) -> Iterator[list[dict[str, Any]]]:

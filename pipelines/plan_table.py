@@ -9,7 +9,6 @@ Work on tables of a million rows stays in numpy and pyarrow.
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from actionlib import storage
 from actionlib.samples import VideoRow
+from actionlib.scratch import scratch_folder
 
 SHARDS_PER_GROUP = 64  # in the table: few enough to read for one shard, many enough to keep the footer small
 
@@ -117,8 +117,8 @@ def store(
     shards: npt.NDArray[np.int64],
 ) -> tuple[str, str]:
     """Store the table at `output`, rows and shards as `pack` gives them; its name, from the content, and sha256."""
-    with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
-        path = Path(folder, "plan.parquet")
+    with scratch_folder("actionlib-plan-") as folder:
+        path = folder / "plan.parquet"
         _write(path, rows, sizes, order, shards)
         digest = storage.sha256_file(path)
         name = f"plan-{digest[:16]}.parquet"

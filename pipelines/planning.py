@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from actionlib import annotation_tables, storage
+from actionlib import annotation_tables, fetch, storage
 from actionlib.errors import ConflictError, InputError, LabelError, ShardError
 from actionlib.samples import Annotations, VideoRow
 from actionlib.source import is_folder
@@ -87,9 +87,10 @@ def make_round(base: Plan, number: int, ids: Collection[str]) -> Plan:
     parts = [block.filter(pc.is_in(block.column("id"), value_set=chosen)) for block in base.checked()]
     table = pa.concat_tables(part for part in parts if not part.column("shard").null_count)
     rows, sizes = plan_table.videos(table), table.column("source_bytes").to_numpy()
+    is_known = not fetch.is_web(base.settings["source"])
     order, shards = plan_table.pack(
         rows,
-        sizes,
+        sizes if is_known else np.full_like(sizes, _GUESSED_BYTES),
         encodings={base.settings["encoding"]},
         limit=None,
         shard_mib=base.settings["shard_mib"],

@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import json
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -22,8 +21,9 @@ from actionlib import dataset, fetch, lease, storage, transcode
 from actionlib.errors import InputError
 from actionlib.lease import Lease
 from actionlib.samples import Annotations
+from actionlib.scratch import scratch_folder
 from actionlib.transcode import Form
-from pipelines import cluster, estimate, forms, manifest, plan, planning, retry, shard_progress
+from pipelines import cluster, dedup, estimate, forms, manifest, plan, planning, retry, shard_progress
 from pipelines.annotation_files import accepted
 from pipelines.plan import Plan, Settings
 from pipelines.prepare_config import PrepareConfig, rate
@@ -83,8 +83,13 @@ def _targets(config: PrepareConfig, output: str) -> list[forms.Target]:
 
 def only_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations]) -> None:
     """`--plan-only`: print the plan of `--output`, or the one it would get, with a sample of any set."""
-    with tempfile.TemporaryDirectory(prefix="actionlib-plan-") as folder:
-        planned = check_and_plan(config, annotate, folder)
+    with scratch_folder("actionlib-plan-") as folder:
+        planned = check_and_plan(config, annotate, str(folder))
+        if planned.output.startswith(
+            str(folder)
+        ):  # which other machines do not see: duplicates are not looked for
+            tables = {name: table for name, table in planned.tables.items() if name != dedup.TABLE}
+            planned = dataclasses.replace(planned, tables=tables)
         pending = pending_shards(planned)
         show_plan(planned, config, pending, min(estimate.MOST, planned.present) if pending else 0)
     print(f"--plan-only: {config.output} was not touched; the same command without it does the work")

@@ -41,13 +41,13 @@ def begin(
     Returns None where nothing is to be done again: no such video, or the retry before was killed on the way to being
     published, so that publishing is what this command has to do.
     """
-    rejected = {
-        row["id"]: f"{row['stage']}: {row['reason']}"
-        for rows in manifest.outcomes(base, before, manifest.Outcome())
-        for row in rows
-        if row["status"] == "rejected"
-    }
-    if before and not is_done(before[-1]) and len(rejected) <= max_rejected * base.present:
+    outcome, rejected = manifest.Outcome(), {}
+    for row in itertools.chain.from_iterable(manifest.outcomes(base, before, outcome)):
+        outcome.add(row)
+        if row["status"] == "rejected":
+            rejected[row["id"]] = f"{row['stage']}: {row['reason']}"
+    count, present = manifest.share(base, outcome.rejections, outcome.gone(base))
+    if before and not is_done(before[-1]) and count <= max_rejected * present:
         return None
     chosen = [id for id, text in rejected.items() if not reasons or any(word in text for word in reasons)]
     print(

@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 from actionlib import storage
 from actionlib.errors import InputError
 from actionlib.metrics import confusion_matrix, mean_class_accuracy, top_k_accuracy
+from actionlib.scratch import scratch_folder
 
 _SCORES, _METRICS = "scores.parquet", "metrics.json"
 
@@ -78,8 +77,8 @@ def write(
             "scores": pa.FixedSizeListArray.from_arrays(pa.array(scores.reshape(-1)), scores.shape[1]),
         }
     )
-    with tempfile.TemporaryDirectory(prefix="scores-") as folder:
-        path = Path(folder, _SCORES)
+    with scratch_folder("actionlib-scores-") as folder:
+        path = folder / _SCORES
         pq.write_table(table, path)
         storage.upload(path, storage.join(output, _SCORES))
     storage.write(storage.join(output, _METRICS), json.dumps(metrics, indent=1).encode())

@@ -8,7 +8,6 @@ objects under the same names.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
 import json
@@ -25,8 +24,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from actionlib import fetch, lease, storage, transcode
-from actionlib.errors import ActionlibError, DecodeError, InputError, ShardError, SourceMissingError
+from actionlib import fetch, lease, scratch, storage, transcode
+from actionlib.errors import DecodeError, InputError, ShardError, SourceMissingError
 from actionlib.samples import VideoRow
 from actionlib.shards import Shard, ShardWriter, video_sha256
 from actionlib.transcode import Form, Transcoded
@@ -283,13 +282,5 @@ def scratch_folder() -> Iterator[Path]:
         pid = old.name.removeprefix(ours).split("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
             shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{ours}{os.getpid()}-", dir=root) as folder:
-        try:
-            yield Path(folder)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise ActionlibError(
-                    f"no space left on the disk of {root}, where a shard is made; free some or set TMPDIR to another "
-                    "disk. The same command continues"
-                ) from error
-            raise
+    with scratch.scratch_folder(f"{ours}{os.getpid()}-") as folder:
+        yield folder

@@ -49,8 +49,8 @@ def _cause(error: ray.exceptions.RayError, what: str) -> Exception:
         return cause
     if isinstance(cause, OSError):
         return ActionlibError(f"{what}: {cause}; once that is mended, run the same command again")
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return error
+    if isinstance(error, ray.exceptions.RayTaskError) or "creation task" in str(error):
+        return error  # of an actor that could not be made it is a text, with the traceback
     reason = str(error).partition("\n")[0]  # Ray adds what it knows of the machine, which is in its log
     return ActionlibError(
         f"{what}, its worker died again and again: {reason}. If memory ran out, give fewer --workers; then run the same "

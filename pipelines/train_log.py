@@ -7,15 +7,14 @@ overwrites the same files, so nothing is counted twice.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
 
 from actionlib import storage
+from actionlib.scratch import scratch_folder
 from actionlib.training import BatchPlan, StepResult
 
 
@@ -79,12 +78,12 @@ class TrainLog:
         """Write the records since the last upload beside the checkpoint of step `done`."""
         lines = "".join(json.dumps(record) + "\n" for record in self.records)
         storage.write(storage.join(run_uri, "metrics", f"step-{done:09d}.jsonl"), lines.encode())
-        with tempfile.TemporaryDirectory(prefix="events-") as folder:
-            with SummaryWriter(folder, flush_secs=3600) as writer:
+        with scratch_folder("actionlib-events-") as folder:
+            with SummaryWriter(str(folder), flush_secs=3600) as writer:
                 for record in self.records:
                     for name, value in record.items():
                         writer.add_scalar(name, value, record["step"])
-            for path in Path(folder).iterdir():
+            for path in folder.iterdir():
                 # TensorBoard merges all event files of a folder by step.
                 name = f"events.out.tfevents.{done:010d}.actionlib"
                 storage.upload(path, storage.join(run_uri, "tensorboard", name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from actionlib.models.recompute import recompute_blocks
 from actionlib.objective import freeze_unlearned
 from actionlib.recipes import Recipe, override, to_dict
 from actionlib.samples import KINDS
+from actionlib.scratch import scratch_folder
 from actionlib.training import BatchPlan
 from actionlib.zoo import ModelInfo, create_model, load_backbone, load_exactly, model_info
 
@@ -242,8 +242,8 @@ def initialise(model: nn.Module, plan: Plan) -> str:
 
 
 def _load_imagenet(model: nn.Module, uri: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="imagenet-") as folder:
-        path = Path(folder, uri.rsplit("/", 1)[-1]) if storage.is_s3(uri) else Path(uri)
+    with scratch_folder("actionlib-imagenet-") as folder:
+        path = folder / uri.rsplit("/", 1)[-1] if storage.is_s3(uri) else Path(uri)
         if storage.is_s3(uri):
             storage.download(uri, path)
         left = inflate(model, read_checkpoint(path))

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import ray.train
@@ -26,6 +25,7 @@ from actionlib.loader import TestViews, TrainClips, batches
 from actionlib.metrics import top_k_accuracy
 from actionlib.models.blocks import channels_last
 from actionlib.recipes import Recipe, for_flow
+from actionlib.scratch import scratch_folder
 from actionlib.training import (
     BatchPlan,
     NonFiniteLossError,
@@ -149,9 +149,9 @@ def _commit(
         **plan.settings(),
         "revision": checkpoints.code_revision(),
     }
-    with TemporaryDirectory(prefix="checkpoint-") as folder:
+    with scratch_folder("actionlib-checkpoint-") as folder:
         module = train_step.unwrapped
-        checkpoints.write_files(Path(folder), module.state_dict(), train_step.optimizer.state_dict(), trainer)
+        checkpoints.write_files(folder, module.state_dict(), train_step.optimizer.state_dict(), trainer)
         ray.train.report(
             metrics,
             checkpoint=ray.train.Checkpoint.from_directory(folder),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from actionlib.dataset import Dataset
 from actionlib.errors import DecodeError, InputError, SourceMissingError
 from actionlib.probe import shared_prober
 from actionlib.samples import Annotations
+from actionlib.scratch import scratch_folder
 from pipelines import cluster, dedup, forms, plan, stages
 from pipelines.prepare import Listing, check_locations
 from pipelines.prepare_config import PrepareConfig
@@ -68,6 +68,8 @@ def _annotations(
     source, output = check_locations(config)
     output = forms.targets(output, config.resize, config.encoding, config.store)[0].output
     found = labels.web_lists(lists, classes)
+    if config.strict:  # now, before videos are looked into
+        labels.strict(found)
     data = None if config.dedup_against is None else Dataset.open(config.dedup_against)
     splits = () if data is None else _reference_splits(data, config.dedup_split)
     lengths = _planned_durations(output)
@@ -137,9 +139,9 @@ def durations(
 
 def duration_s(source: str, path: str, spool_bytes: int) -> float:
     """Seconds of a video, NaN where it cannot be read; where the file does not say, its packets are counted."""
-    with tempfile.TemporaryDirectory(prefix="actionlib-probe-") as folder:
+    with scratch_folder("actionlib-probe-") as folder:
         try:
-            local = fetch.fetch(source, path, Path(folder, "source"), spool_bytes)
+            local = fetch.fetch(source, path, folder / "source", spool_bytes)
             info = shared_prober().probe(local)
             if info.duration_s:
                 return info.duration_s

@@ -144,9 +144,9 @@ def _box_row(key: tuple[str, str, float, Box, int | None], labels: set[int]) -> 
 
 def _read_boxes(path: Path, split: str, index: Mapping[int, int], span: Span, read: _Read) -> None:
     columns = 8 if span.person_ids else 7
-    for where, line in lines(path, read.problems):
+    for number, (where, line) in enumerate(lines(path, read.problems)):
         fields = [word.strip() for word in line.split(",")]
-        if {len(fields), columns} == {7, 8}:
+        if number == 0 and {len(fields), columns} == {7, 8}:
             # Wrong throughout the file, most likely: one message instead of one a line.
             raise LabelError(
                 f"{where}: {len(fields)} columns where {columns} are expected; {_PERSON_IDS_HINT}"

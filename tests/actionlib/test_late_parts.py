@@ -12,6 +12,7 @@ import pytest
 from actionlib import ffmpeg_command
 from actionlib import transcode as transcoding
 from actionlib.errors import DecodeError
+from actionlib.ffmpeg_process import Ended
 from actionlib.transcode import Transcoded, transcode
 from tests.actionlib.made_videos import ffmpeg, make, witness
 
@@ -144,6 +145,22 @@ def test_a_late_part_has_the_bytes_of_a_decode_from_the_start(
     assert (
         late[0].video.frames == len(inside) > 3 and late[1].video.frames == 30
     )  # 2.45 s at 12 a second: 29.4
+
+
+def test_a_decoder_that_is_lost_is_tried_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the part begins."""
+    source, tries = film(tmp_path / "a.mp4", "-g", "10"), []
+
+    def lose(command: list[str], *arguments: Any) -> Ended:
+        tries.append("-ss" in command)
+        return Ended("ffmpeg did not finish within 900 s and was ended", (), lost=True)
+
+    monkeypatch.setattr(transcoding, "run", lose)
+    for start_s, expected in ((30.0, [False, False]), (41.0, [True, False])):
+        tries.clear()
+        with pytest.raises(DecodeError, match="did not finish"):
+            transcode(source, resize="340x256", encoding="jpeg", start_s=start_s, end_s=45.0)
+        assert tries == expected
 
 
 def test_where_a_decode_begins(tmp_path: Path, decodes: list[bool]) -> None:

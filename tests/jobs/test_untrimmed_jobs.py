@@ -13,6 +13,7 @@ from actionlib.dataset import Dataset
 from actionlib.loader import TrainClips
 from actionlib.zoo import model_info
 from jobs import cli, preprocess_ava, preprocess_folder, preprocess_thumos14, preprocess_web
+from pipelines import web_sources
 from pipelines.train_plan import training_videos
 from tests.actionlib.made_videos import make
 
@@ -75,6 +76,23 @@ def test_thumos14_and_ava(tmp_path: Path) -> None:
     [box] = data.table("boxes").to_pylist()
     assert (box["timestamp_s"], box["labels"], box["person"]) == (2.0, [0], 7)
     assert data.table("classes")["official_id"].to_pylist() == [3]
+
+
+def test_strict_ends_before_any_video_is_looked_into(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_sources, "durations", lambda *_: pytest.fail("a video was looked into"))
+    write(tmp_path, {"web/long.mp4": "x", "u": "long.mp4 1\nlong.mp4 one\n"})
+    flags = [
+        "--source",
+        tmp_path / "web",
+        "--output",
+        tmp_path / "out",
+        "--untrimmed",
+        f"train={tmp_path / 'u'}",
+    ]
+    assert cli.run(preprocess_web.main, preprocess_web.Config, [*map(str, flags), "--strict"]) != 0
+    assert "error: u:2: 'long.mp4 one'" in capsys.readouterr().err
 
 
 def test_web_data_of_three_kinds_without_duplicates(

@@ -100,7 +100,11 @@ def test_memory_bounds_how_many_tasks_run_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Worked by hand: 1.03 GB a task by default, 6.86 GB for videos of up to 2047 MiB, which no node has here."""
-    resources = [{"CPU": 4.0, "memory": 5.0e9}, {"CPU": 2.0, "memory": 1.5e9}, {"memory": 3.0e9}]
+    resources = [
+        {"CPU": 4.0, "memory": 5.0e9},
+        {"CPU": 2.0, "memory": 1.5e9},
+        {"memory": 9.0e9},
+    ]  # the last is a head
     nodes = [{"Alive": True, "Resources": each} for each in resources]
     nodes.append({"Alive": False, "Resources": {"CPU": 64.0, "memory": 1e12}})
     monkeypatch.setattr(cluster.ray, "nodes", lambda: nodes)

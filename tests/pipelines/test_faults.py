@@ -391,7 +391,33 @@ def test_a_job_on_a_bad_network_makes_the_same_dataset(
     hashes = {shard["sha256"] for shard in ours["shards"]}
     shards = {name: digest for name, digest in clean.items() if name.startswith("rgb/")}
     print(f"{seen} in {took_s:.0f} s")
-    assert len(hashes) == len(shards) and (sum(seen.values()) > seen["requests"]) == bool(faults)
+    assert hashes == set(shards.values()) and (sum(seen.values()) > seen["requests"]) == bool(faults)
+
+
+@pytest.mark.parametrize("when", ["at the start", "meanwhile"])
+def test_a_storage_that_goes_away_ends_the_job(
+    source: Path, bucket: str, proxy: FaultyProxy, tmp_path: Path, when: str
+) -> None:
+    """F6: within two minutes, with exit code 1, since the same command goes well later."""
+    for name, _ in storage.listing(str(source / "videos")).items():
+        storage.upload(source / "videos" / name, f"{bucket}/raw/{name}")
+    job = ["preprocess_ucf101", tmp_path, "--source", f"{bucket}/raw", "--annotations", source / "lists"]
+    flags = ["--output", f"{bucket}/set", "--name", "small", "--own-classes", "--shard-videos", "4"]
+    gone = [Fault("503")]
+    if when == "at the start":
+        proxy.faults = gone
+    running = Job(*job, *flags)  # type: ignore[arg-type]
+    while when == "meanwhile" and not any("part-" in name for name in storage.listing(f"{bucket}/set")):
+        time.sleep(0.05)
+    proxy.faults, began = gone, time.monotonic()
+    said, _ = running.process.communicate(timeout=300)
+    took_s, proxy.faults = time.monotonic() - began, []
+    print(f"gone {when}: ended after {took_s:.0f} s with {said.splitlines()[-1]}")
+    assert running.process.returncode == 1 and "Traceback" not in said
+    assert "did not do it within" in said and f"bucket {bucket.removeprefix('s3://')}" in said
+    assert took_s < 120
+    Job(*job, *flags).finish(900)  # type: ignore[arg-type]
+    Dataset.open(f"{bucket}/set").verify()
 
 
 # --- this machine -----------------------------------------------------------------------------------------
@@ -409,8 +435,10 @@ test $code = 1 && mount -o remount,size=64m,nr_inodes=0 "$full" && "$@" && cp -a
     ("full", "options", "named"),
     [
         ("scratch", "size=400k", "scratch"),
+        ("scratch", "nr_inodes=1", "scratch"),
         ("out", "size=400k", "out/rgb/part-00000"),
         # So many files and folders, and no more.
+        ("out", "nr_inodes=1", "--output"),
         ("out", "nr_inodes=4", "out/_lease.json"),
         ("out", "nr_inodes=6", "out/_plan.json"),
         ("out", "nr_inodes=11", "out/_shards/part-00000"),
@@ -444,7 +472,8 @@ def test_a_full_disk_ends_the_job_and_names_it(
         timeout=600,
     )
     assert (tmp_path / "code").read_text() == "1\n", done.stdout + done.stderr
-    assert "o space left on" in done.stderr and str(tmp_path / named) in done.stderr
+    where = named if named.startswith("--") else str(tmp_path / named)
+    assert "o space left on" in done.stderr and where in done.stderr
     assert "Traceback" not in done.stderr
     assert ("TMPDIR" in done.stderr) == (full == "scratch"), "the full disk is the one to free"
     left = (tmp_path / "left").read_text()
