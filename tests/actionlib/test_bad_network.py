@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from actionlib import s3, storage
+from actionlib import s3, storage, unfinished_uploads
 from actionlib.errors import LocationError, StorageError
 from pipelines import local_s3
 from tests.faulty_proxy import Fault, FaultyProxy
@@ -120,6 +122,29 @@ def test_what_the_storage_cannot_do_ends_in_a_message(
     proxy.faults = []
     with pytest.raises(FileNotFoundError):
         storage.read(f"{bucket}/absent")
+
+
+@pytest.mark.faults
+def test_an_upload_that_is_killed_is_never_there(bucket: str, proxy: FaultyProxy, tmp_path: Path) -> None:
+    """F8: `kill -9` while the second of three parts is on its way. What came of it is found and can be removed."""
+    local, uri = tmp_path / "local", f"{bucket}/set/big"
+    local.write_bytes(blob(150 << 20))
+    proxy.faults = [Fault("stall", key="partNumber=2")]
+    code = "import sys; from pathlib import Path; from actionlib import storage; storage.upload(Path(sys.argv[1]), sys.argv[2])"
+    child = subprocess.Popen([sys.executable, "-c", code, str(local), uri], cwd=Path(__file__).parents[2])
+    while not proxy.seen["stall"] or not unfinished_uploads.unfinished(f"{bucket}/set")[0].size_bytes:
+        assert child.poll() is None
+        time.sleep(0.1)
+    child.kill()
+    child.wait()
+    proxy.faults = []
+    assert storage.listing(f"{bucket}/set") == {} and not storage.exists(uri)
+    (left,) = unfinished_uploads.unfinished(f"{bucket}/set")
+    assert left.key == "big" and 0 < left.size_bytes < 150 << 20
+    storage.upload(local, uri)
+    assert storage.listing(f"{bucket}/set") == {"big": 150 << 20}
+    unfinished_uploads.abort(f"{bucket}/set", left)
+    assert unfinished_uploads.unfinished(f"{bucket}/set") == [] and storage.exists(uri)
 
 
 @pytest.mark.faults

@@ -69,7 +69,7 @@ def wrong_size(width: int, height: int, info, row: dict[str, str]) -> str:  # ty
 
 
 def wrong_frames(video) -> str:  # type: ignore[no-untyped-def]
-    """Every stored frame can be read back, and the stored count is not one frame repeated."""
+    """Every stored frame can be read back in the stored size; what is in them: test_transcode.py."""
     frames_TCHW = decode(video, range(video.frames))
     if frames_TCHW.shape != (video.frames, 3, video.height, video.width):
         return f"decodes to {tuple(frames_TCHW.shape)}"

@@ -435,7 +435,7 @@ test $code = 1 && mount -o remount,size=64m,nr_inodes=0 "$full" && "$@" && cp -a
     ("full", "options", "named"),
     [
         ("scratch", "size=400k", "scratch"),
-        ("scratch", "nr_inodes=1", "scratch"),
+        ("scratch", "nr_inodes=2", "scratch"),
         ("out", "size=400k", "out/rgb/part-00000"),
         # So many files and folders, and no more.
         ("out", "nr_inodes=1", "--output"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from actionlib import storage
 from actionlib.errors import InputError, LabelError
 from actionlib.samples import Annotations, VideoRow
-from pipelines import plan, planning, prepare, shard_task
+from pipelines import manifest, plan, planning, prepare, retry, shard_task
 from pipelines.plan import Settings
 from pipelines.prepare_config import PrepareConfig
 from tests.actionlib.made_videos import make
@@ -159,6 +160,19 @@ def test_clips_of_a_film_share_what_is_fetched(tmp_path: Path, monkeypatch: pyte
     assert asked["/films/long.mp4"] <= 3 and asked["/films/short.mp4"] == 1
     web, folder = stored.values()
     assert len(web) == 45 and web == folder
+
+
+@pytest.mark.parametrize("stage", ["dedup", "probe"])
+def test_a_retry_that_was_killed_before_publishing_is_only_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Unless too much is still rejected, which duplicates do not count for: here one of ten."""
+    made = planning.make(str(tmp_path), some_settings(), some_rows(10), {f"v{i}.avi": 1 for i in range(10)})
+    rows: list[dict[str, Any]] = [{"id": f"v{i}", "status": "stored", "splits": ["train"]} for i in range(9)]
+    rows.append({"id": "v9", "status": "rejected", "splits": ["train"], "stage": stage, "reason": "x"})
+    monkeypatch.setattr(manifest, "outcomes", lambda *_: iter([rows]))
+    again = retry.begin(made, [dataclasses.replace(made, round=1)], (), 0.05, {})
+    assert (again is None) == (stage == "dedup")
 
 
 def outcomes(made: plan.Plan) -> list[dict[str, Any]]:
