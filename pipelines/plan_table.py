@@ -117,9 +117,27 @@ def store(
     shards: npt.NDArray[np.int64],
 ) -> tuple[str, str]:
     """Store the table at `output`, rows and shards as `pack` gives them; its name, from the content, and sha256."""
+    present = int((shards >= 0).sum())
+    group_starts = np.searchsorted(shards[:present], np.arange(0, shards.max() + 1, SHARDS_PER_GROUP))
+    starts = [*group_starts.tolist(), *range(present, len(rows), 1 << 14), len(rows)]
     with scratch_folder("actionlib-plan-") as folder:
         path = folder / "plan.parquet"
-        _write(path, rows, sizes, order, shards)
+        with pq.ParquetWriter(path, _TABLE, write_page_checksum=True) as writer:
+            for begin, end in itertools.pairwise(starts):
+                chosen = [rows[i] for i in order[begin:end]]
+                size = sizes[order[begin:end]]
+                columns = [
+                    pa.array([row.id for row in chosen], pa.string()),
+                    pa.array([row.path for row in chosen], pa.string()),
+                    pa.array([row.labels for row in chosen], pa.list_(pa.int32())),
+                    pa.array([row.splits for row in chosen], pa.list_(pa.string())),
+                    pa.array([row.kind for row in chosen], pa.string()),
+                    pa.array([row.start_s for row in chosen], pa.float64()),
+                    pa.array([row.end_s for row in chosen], pa.float64()),
+                    pa.array(size, pa.int64(), mask=size < 0),
+                    pa.array(shards[begin:end], pa.int32(), mask=shards[begin:end] < 0),
+                ]
+                writer.write_table(pa.table(columns, schema=_TABLE), row_group_size=end - begin)
         digest = storage.sha256_file(path)
         name = f"plan-{digest[:16]}.parquet"
         storage.upload(path, storage.join(output, name))
@@ -134,31 +152,3 @@ def videos(table: pa.Table) -> list[VideoRow]:
         VideoRow(id, path, tuple(labels), tuple(splits), *others)
         for id, path, labels, splits, *others in zip(*columns, strict=True)
     ]
-
-
-def _write(
-    path: Path,
-    rows: list[VideoRow],
-    sizes: npt.NDArray[np.int64],
-    order: npt.NDArray[np.int64],
-    shards: npt.NDArray[np.int64],
-) -> None:
-    present = int((shards >= 0).sum())
-    group_starts = np.searchsorted(shards[:present], np.arange(0, shards.max() + 1, SHARDS_PER_GROUP))
-    starts = [*group_starts.tolist(), *range(present, len(rows), 1 << 14), len(rows)]
-    with pq.ParquetWriter(path, _TABLE, write_page_checksum=True) as writer:
-        for begin, end in itertools.pairwise(starts):
-            chosen = [rows[i] for i in order[begin:end]]
-            size = sizes[order[begin:end]]
-            columns = [
-                pa.array([row.id for row in chosen], pa.string()),
-                pa.array([row.path for row in chosen], pa.string()),
-                pa.array([row.labels for row in chosen], pa.list_(pa.int32())),
-                pa.array([row.splits for row in chosen], pa.list_(pa.string())),
-                pa.array([row.kind for row in chosen], pa.string()),
-                pa.array([row.start_s for row in chosen], pa.float64()),
-                pa.array([row.end_s for row in chosen], pa.float64()),
-                pa.array(size, pa.int64(), mask=size < 0),
-                pa.array(shards[begin:end], pa.int32(), mask=shards[begin:end] < 0),
-            ]
-            writer.write_table(pa.table(columns, schema=_TABLE), row_group_size=end - begin)
