@@ -55,6 +55,21 @@ def test_official_class_lists_are_the_pinned_ones(test_data: Path) -> None:
     )
 
 
+def test_every_class_list_can_be_given_with_a_users_own_lists(test_data: Path, tmp_path: Path) -> None:
+    """As `--classes` of the jobs for lists and web data; the counts are those of the data sets."""
+    folder = test_data / "annotations"
+    counts = {"activitynet": 200, "diving48": 48, "hmdb51": 51, "jester": 27, "mit": 339}
+    counts |= {"sthv1": 174, "sthv2": 174, "ucf101": 101}
+    files = {folder / "label_maps" / f"{name}.txt": count for name, count in counts.items()}
+    files |= {folder / "kinetics" / f"label_map_k{n}.txt": n for n in (400, 600, 700, 710)}
+    assert set((folder / "label_maps").iterdir()) - set(files) == {folder / "label_maps" / "ava.txt"}
+    for path, count in files.items():
+        (tmp_path / "train.txt").write_text(f"a.mp4 0\nb.mp4 {count - 1}\nc.mp4 {count}\n")
+        found = labels.path_label_lists({"train": tmp_path / "train.txt"}, path)
+        assert len(found.classes) == count and [row.labels for row in found.rows] == [(0,), (count - 1,)]
+        assert len(found.wrong_lines) == 1 and "train.txt:3" in found.wrong_lines[0]
+
+
 def test_the_hash_is_of_normal_names() -> None:
     assert names_sha256(["caf\u00e9  au lait "]) == names_sha256(["cafe\u0301 au lait"])
     assert names_sha256(["a b", "c"]) != names_sha256(["a", "b c"])
