@@ -215,9 +215,8 @@ def _decode(
             return ended
         was_lost = ended.lost
     ended = attempt()
-    return (
-        attempt() if ended.lost and not was_lost else ended
-    )  # once more: the machine may have been too busy
+    # Once more, since the machine may have been too busy.
+    return attempt() if ended.lost and not was_lost else ended
 
 
 def _output(info: VideoInfo, form: Form, target: Path) -> Output:

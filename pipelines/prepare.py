@@ -85,9 +85,8 @@ def only_plan(config: PrepareConfig, annotate: Callable[[Listing], Annotations])
     """`--plan-only`: print the plan of `--output`, or the one it would get, with a sample of any set."""
     with scratch_folder("actionlib-plan-") as folder:
         planned = check_and_plan(config, annotate, str(folder))
-        if planned.output.startswith(
-            str(folder)
-        ):  # which other machines do not see: duplicates are not looked for
+        if planned.output.startswith(str(folder)):
+            # Other machines do not see the folder, and tasks read only this table: no duplicates are looked for.
             tables = {name: table for name, table in planned.tables.items() if name != dedup.TABLE}
             planned = dataclasses.replace(planned, tables=tables)
         pending = pending_shards(planned)

@@ -70,9 +70,8 @@ def train(config: TrainConfig, show: Callable[[str], None] = print) -> TrainResu
 def _cause(error: ray.train.TrainingFailedError) -> Exception:
     """What one worker raised on purpose, such as of a damaged shard; the others only saw it leave. Else the error."""
     failures = getattr(error, "worker_failures", {}).values()
-    causes = (
-        getattr(failure, "_base_exc", failure) for failure in failures
-    )  # Ray wraps it with its traceback
+    # Ray wraps it with its traceback.
+    causes = (getattr(failure, "_base_exc", failure) for failure in failures)
     return next((cause for cause in causes if isinstance(cause, ActionlibError)), error)
 
 
