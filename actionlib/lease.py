@@ -32,6 +32,7 @@ from actionlib.errors import ActionlibError, AlreadyRunningError, ConflictError,
 
 LEASE = "_lease.json"
 TTL_S = 30.0
+_LEAVE_S = 5.0  # to let go of a lease where a storage does not answer
 _RENEWALS = 3  # in a ttl
 _TRIES = 5
 _RELEASED = b'{"released": true}'
@@ -118,17 +119,22 @@ def hold(root: str, ttl_s: float = TTL_S) -> Iterator[Lease]:
 
     thread = threading.Thread(target=keep_renewing, daemon=True)
     thread.start()
-    is_away = False
+
+    def leave() -> None:
+        thread.join()
+        lease.release()
+
+    patience_s = None
     try:
         yield lease
     except StorageError:
-        is_away = storage.is_s3(root)
+        patience_s = _LEAVE_S  # that storage may be ours, and waiting for it once more would only keep the user waiting
         raise
     finally:
         ended.set()
-        if not is_away:  # else both would wait for the storage once more, and the next run waits out the ttl
-            thread.join()
-            lease.release()
+        leaving = threading.Thread(target=leave, daemon=True)
+        leaving.start()
+        leaving.join(patience_s)
 
 
 def holder(root: str) -> str | None:

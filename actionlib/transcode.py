@@ -194,7 +194,7 @@ def transcode_all(
 
 @functools.lru_cache(maxsize=1)
 def _sha256(path: Path, inode: int, size: int, modified_ns: int) -> str:
-    """Of the clips of one film only the first has to wait for it."""
+    """Of the clips of one film only the first has to wait for it. All but the path tell a file from an older one there."""
     return storage.sha256_file(path)
 
 

@@ -147,7 +147,7 @@ def ours(config: Config, source: Path, output: Path) -> Run:
         shard_progress.shown("benchmark", planned.present) as progress,
     ):
         stage = functools.partial(timed_stage, planned=planned, monitor=progress.monitor, stamps=stamps)
-        list(run_shards(stage, range(planned.shards), config.workers, 1, 512 << 20))
+        list(run_shards(stage, range(planned.shards), config.workers, 512 << 20))
         manifest.publish(planned, [], 0.0, held)
         ended = time.time()
     tasks = [json.loads(path.read_text()) for path in stamps.iterdir()]

@@ -112,7 +112,7 @@ def _work(plan: FlowPlan, config: ExtractFlowConfig, pending: list[int], held: L
     rows = {row for shard in pending for row in plan.rows(shard)}
     parts = [number for number, part in enumerate(plan.parts) if part[0] in rows]
     stage = functools.partial(_part_stage, plan=plan, device=device)
-    for _ in run_shards(stage, parts, at_once, 1, flow_run.task_memory_bytes(share), share):
+    for _ in run_shards(stage, parts, at_once, flow_run.task_memory_bytes(share), share):
         held.check()
     make = functools.partial(_make_shard, plan, device)
     return flow_run.make_shards(plan, pending, make, held, at_once, share)

@@ -94,7 +94,7 @@ def make_shards(
     videos = sum(plan.begins[shard + 1] - plan.begins[shard] for shard in pending)
     with shard_progress.shown("flow", videos) as progress:
         stage = functools.partial(_stage, make=make, monitor=progress.monitor)
-        for made in run_shards(stage, pending, workers, 1, task_memory_bytes(gpu_share), gpu_share):
+        for made in run_shards(stage, pending, workers, task_memory_bytes(gpu_share), gpu_share):
             held.check()
             counts.include(made)
         return progress.throughput(counts).replace("frames/s", "pairs/s")

@@ -20,7 +20,7 @@ from actionlib.flow.videos import CHUNK_PAIRS, Estimate, Span, estimator, flow_o
 from actionlib.samples import EncodedVideo
 from actionlib.shards import ShardWriter, video_sha256
 from pipelines.flow_plan import FlowPlan, opened
-from pipelines.shard_task import Counts, scratch_folder, write_record
+from pipelines.shard_task import Counts, task_folder, write_record
 
 Row = dict[str, Any]
 Result = Callable[[], tuple[EncodedVideo, int]]
@@ -38,7 +38,7 @@ def make_part(plan: FlowPlan, number: int, device: str) -> Counts:
     if not storage.exists(uri):
         video = opened(plan.data, plan.version).read(row)
         part = flow_of_video(Span(video, begin, end, plan.step), *how(plan, device))
-        with scratch_folder() as folder:
+        with task_folder() as folder:
             local = folder / "part.parquet"
             with ShardWriter(local, part.encoding) as writer:
                 writer.append(str(begin), (), part)
@@ -59,7 +59,7 @@ def make_shard(
     rows = [(index, data.row(index)) for index in plan.rows(shard)]
     path = plan.shard_path(shard, [row["id"] for _, row in rows])
     counts, results = Counts(), []
-    with scratch_folder() as folder:
+    with task_folder() as folder:
         local = folder / "shard.parquet"
         with ShardWriter(local, f"flow_{plan.form.encoding}") as writer:
             for (_, row), flow in zip(rows, flows(data, rows), strict=True):

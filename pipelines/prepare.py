@@ -230,7 +230,7 @@ def make_shards(planned: Plan, config: PrepareConfig, held: Sequence[Lease]) -> 
             stage = functools.partial(
                 shard_stage, planned=planned, monitor=progress.monitor, spool_bytes=config.spool_mib << 20
             )
-            for made in run_shards(stage, pending, config.workers, 1, task_memory_bytes(planned)):
+            for made in run_shards(stage, pending, config.workers, task_memory_bytes(planned)):
                 for each in held:
                     each.check()
                 counts.include(made)

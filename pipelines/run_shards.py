@@ -21,11 +21,10 @@ def run_shards(
     stage: Stage,
     pending: Sequence[int],
     workers: int | None,
-    num_cpus: int,
     memory_bytes: int,
     gpu_share: float = 0.0,
 ) -> Iterator[Counts]:
-    """Run `stage` once for each pending shard, in any order; yields what each came to.
+    """Run `stage` once for each pending shard, on a core of its own, in any order; yields what each came to.
 
     Args:
         stage: takes a row with the shard's number as `item`; its result has `counts`, a `Counts` as JSON.
@@ -45,7 +44,7 @@ def run_shards(
             _Actor,  # type: ignore[arg-type]
             fn_constructor_args=(stage,),
             compute=ray.data.ActorPoolStrategy(size=min(workers or 1, len(pending))),
-            num_cpus=num_cpus,
+            num_cpus=1,
             num_gpus=gpu_share,
             memory=memory_bytes,
             max_restarts=stages.RETRIES,
@@ -58,7 +57,7 @@ def run_shards(
             results = shards.map(
                 stage,
                 compute=ray.data.TaskPoolStrategy(size=workers and min(workers, len(pending))),
-                num_cpus=num_cpus,
+                num_cpus=1,
                 memory=memory_bytes,
                 max_retries=stages.RETRIES,
             )

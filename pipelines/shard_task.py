@@ -24,9 +24,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from actionlib import fetch, lease, scratch, storage, transcode
+from actionlib import fetch, lease, storage, transcode
 from actionlib.errors import DecodeError, InputError, ShardError, SourceMissingError
 from actionlib.samples import VideoRow
+from actionlib.scratch import scratch_folder
 from actionlib.shards import Shard, ShardWriter, video_sha256
 from actionlib.transcode import Form, Transcoded
 from pipelines import dedup
@@ -100,7 +101,7 @@ def make_shard(
     rows = plan.shard_rows(shard)
     ids = [row.id for row in rows]
     counts = Counts()
-    with scratch_folder() as folder, _targets(plan, folder, shard, ids) as targets:
+    with task_folder() as folder, _targets(plan, folder, shard, ids) as targets:
         for results in _outcomes(plan, rows, targets, folder, spool_bytes):
             counts.add(results)
             report(counts)
@@ -118,7 +119,7 @@ def try_video(plan: Plan, row: VideoRow, spool_bytes: int) -> list[dict[str, Any
     Raises as `make_shard` does.
     """
     _check_ffmpeg(plan)
-    with scratch_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
+    with task_folder() as folder, _targets(plan, folder, 0, [row.id]) as targets:
         return next(_outcomes(plan, [row], targets, folder, spool_bytes))
 
 
@@ -270,7 +271,7 @@ def write_record(uri: str, finished: Shard | None, results: list[dict[str, Any]]
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
+def task_folder() -> Iterator[Path]:
     """A folder on the local disk, named for this process so that what a killed one left can be removed.
 
     And for this machine: where several share `TMPDIR`, a process of another cannot be seen from here.
@@ -282,5 +283,5 @@ def scratch_folder() -> Iterator[Path]:
         pid = old.name.removeprefix(ours).split("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
             shutil.rmtree(old, ignore_errors=True)
-    with scratch.scratch_folder(f"{ours}{os.getpid()}-") as folder:
+    with scratch_folder(f"{ours}{os.getpid()}-") as folder:
         yield folder

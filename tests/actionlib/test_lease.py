@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from actionlib import lease, storage
-from actionlib.errors import AlreadyRunningError, ConflictError, LeaseLostError
+from actionlib.errors import AlreadyRunningError, ConflictError, LeaseLostError, StorageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +42,12 @@ def test_a_held_place_names_its_holder_and_is_free_afterwards(root: str) -> None
     assert lease.holder(root) is None
     with lease.hold(root):
         assert str(os.getpid()) in str(lease.holder(root))
+
+
+def test_a_place_is_free_after_the_trouble_of_another_storage(root: str) -> None:
+    with pytest.raises(StorageError, match="the source is away"), lease.hold(root):
+        raise StorageError("the source is away")
+    assert lease.holder(root) is None
 
 
 def test_one_of_many_gets_it(root: str) -> None:

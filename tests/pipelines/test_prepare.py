@@ -33,7 +33,7 @@ from actionlib.samples import Annotations
 from pipelines import manifest, plan, prepare, retry
 from pipelines.prepare_config import PrepareConfig
 from pipelines.run_shards import run_shards
-from pipelines.shard_task import make_shard, scratch_folder, try_video
+from pipelines.shard_task import make_shard, task_folder, try_video
 from tests.actionlib.made_videos import make
 from tests.pipelines.job_process import Job, kept, tree
 
@@ -386,7 +386,7 @@ def test_a_node_with_another_ffmpeg_makes_no_shard(
 
 def test_wrong_input_that_a_task_finds_ends_the_job_as_wrong_input(local_ray: None) -> None:
     with pytest.raises(InputError) as caught:
-        list(run_shards(_refuse, [0], 1, 1, 64 << 20))
+        list(run_shards(_refuse, [0], 1, 64 << 20))
     assert str(caught.value) == "wrong on this node"
 
 
@@ -396,7 +396,7 @@ def _refuse(row: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_task_that_kills_its_worker_each_time_ends_the_job(local_ray: None) -> None:
     with pytest.raises(ActionlibError, match="a shard could not be made"):
-        list(run_shards(_die, [0], 1, 1, 64 << 20))
+        list(run_shards(_die, [0], 1, 64 << 20))
 
 
 def _die(row: dict[str, Any]) -> dict[str, Any]:
@@ -413,7 +413,7 @@ def test_what_a_dead_task_left_is_removed_by_tasks_of_its_machine_only(
     dead.wait()
 
     def left_by_dead() -> Path:
-        with scratch_folder() as folder:
+        with task_folder() as folder:
             path = tmp_path / folder.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")
             path.mkdir()
             return path
@@ -422,7 +422,7 @@ def test_what_a_dead_task_left_is_removed_by_tasks_of_its_machine_only(
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(lease, "machine", lambda: "another boot pid:[1]")
         there = left_by_dead()
-    with scratch_folder() as alive, scratch_folder():
+    with task_folder() as alive, task_folder():
         assert alive.exists() and there.exists() and not here.exists()
 
 
