@@ -24,6 +24,16 @@ from actionlib.errors import InputError
 
 _STATE = "s3_server.json"
 
+# moto's own program wants the number of a port, which another process may take before it is bound; this is given a
+# socket that already listens.
+_PROGRAM = """
+import sys
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+app = DomainDispatcherApplication(create_backend_app)
+make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler, fd=int(sys.argv[1])).serve_forever()
+"""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -61,21 +71,12 @@ def start(folder: Path, timeout_s: float = 60) -> Server:
     if running:
         return running
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = folder / "s3_server.log"
-    with log.open("ab") as output:
+    with socket.create_server(("127.0.0.1", 0)) as listening, log.open("ab") as output:
+        port = listening.getsockname()[1]
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from moto.server import main; main()",
-                "-H",
-                "127.0.0.1",
-                "-p",
-                str(port),
-            ],
+            [sys.executable, "-c", _PROGRAM, str(listening.fileno())],
+            pass_fds=[listening.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -26,11 +27,16 @@ START_S = 120
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in sockets:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in sockets]
+    """Between Ray's ports for workers (below 20000) and those that Linux gives to connections (from 32768).
+
+    One of the latter may be taken before Ray binds it, seconds later.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(20_000, 32_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.append(port)
+    return ports
 
 
 def _marked(mark: str) -> list[int]:
@@ -63,7 +69,7 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[Cluster]:
     folder = Path(
         tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     )  # short: Ray's socket paths have 107 characters at most
-    gcs, dashboard, agent, client = _free_ports(4)
+    gcs, dashboard, client = _free_ports(3)
     mark = f"ACTIONLIB_TEST_CLUSTER={secrets.token_hex(8)}"
     token = folder / "token"
     token.touch(mode=0o600)
@@ -78,7 +84,7 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[Cluster]:
         "--port": gcs,
         "--dashboard-host": "127.0.0.1",
         "--dashboard-port": dashboard,
-        "--dashboard-agent-listen-port": agent,
+        "--dashboard-agent-listen-port": 0,
         "--ray-client-server-port": client,
         "--node-ip-address": "127.0.0.1",
         "--num-cpus": 2,
@@ -96,7 +102,7 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[Cluster]:
         )
     try:
         address = f"http://127.0.0.1:{dashboard}"
-        _wait_for_jobs(address, token.read_text(), process, folder / "start.log")
+        _wait_for_jobs(address, token.read_text(), process, folder)
         yield Cluster(address, mine)
     finally:
         deadline = time.monotonic() + 20
@@ -112,14 +118,22 @@ def ray_cluster(s3_server: local_s3.Server) -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for_jobs(address: str, token: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the job server answers; without a token it must refuse."""
+def _wait_for_jobs(address: str, token: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until the job server answers and has its agent, which starts the jobs; without a token it must refuse."""
     request = urllib.request.Request(f"{address}/api/jobs/", headers={"Authorization": f"Bearer {token}"})
     deadline = time.monotonic() + START_S
     while True:
+        agents = [path.read_text() for path in folder.glob("session_2*/dashboard_agent_listen_port_*")]
+        assert "-1" not in agents, "Ray's agent found no port to listen at"
         try:
             with urllib.request.urlopen(request, timeout=5):
-                return
-        except (urllib.error.URLError, OSError) as error:
-            assert process.poll() is None and time.monotonic() < deadline, f"{error}\n{log.read_text()}"
+                error = "no agent"
+            if any(agents):
+                break
+        except (urllib.error.URLError, OSError) as failed:
+            error = str(failed)
+        log = folder / "start.log"
+        assert process.poll() is None and time.monotonic() < deadline, f"{error}\n{log.read_text()}"
         time.sleep(0.2)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(request.full_url, timeout=5)
