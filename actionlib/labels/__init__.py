@@ -2,9 +2,10 @@
 
 A wrong line becomes no row but one of `Annotations.wrong_lines`, with file, line number and reason; `strict` makes an
 error of them, up to twenty in one message, so that a list is repaired in one go. What makes all rows doubtful is an
-error at once: a file that is missing or not text, a header without its columns, a damaged class list, more wrong
-lines than right ones. Nothing is guessed, nothing is left out in silence. Byte order marks, CRLF line ends and empty
-lines are accepted. Paths come out relative to the source root and cannot leave it.
+error at once: a file that is missing or not text, a header without its columns, a damaged class list, a proposal list
+without a sound group, more wrong lines than right ones. Nothing is guessed, nothing is left out in silence. Byte
+order marks, CRLF line ends and empty lines are accepted. Paths come out relative to the source root and cannot leave
+it.
 """
 
 from actionlib.labels.ava_files import Span, ava

@@ -11,7 +11,7 @@ and one label map: `item { name id }`, `label { name label_id label_type }` or `
 
 Rules, each counted: an action whose id lies in a gap of the label map is left out, as the evaluation does; a corner
 that lies up to 0.05 outside the picture is moved onto its edge; lines of excluded timestamps and proposals are left
-out for videos without any box.
+out for videos without any box. A name that two ids have is a wrong line, and the later one gets its id behind it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _OUTSIDE = (
 _PERSON_IDS_HINT = "files without person ids are read with --no-person-ids, which leaves them empty"
 
 Box = tuple[float, float, float, float]
+_Class = tuple[str, int, str, str | None]  # `file:line`, id, name, type
 
 
 @dataclass
@@ -87,7 +88,6 @@ def ava(
     span = span or Span()
     read = _Read()
     entries = _label_map(label_map, read.problems)
-    read.problems.check()
     index = {entry["official_id"]: entry["label"] for entry in entries}
     for split, path in annotations.items():
         _read_boxes(path, split, index, span, read)
@@ -268,10 +268,19 @@ def _proposal_array(key: str, value: Any) -> tuple[str, float, npt.NDArray[np.fl
 
 
 def _label_map(path: Path, problems: Problems) -> list[dict[str, Any]]:
-    """Rows of the table `classes`, by ascending official id."""
-    content = list(lines(path, problems))
+    """Rows of the table `classes`, by ascending official id.
+
+    Args:
+        problems: takes the names that are there twice. Ids are what boxes refer to, so no row is doubtful for that:
+            the later class is kept, under a name with its id.
+
+    Raises:
+        LabelError: for anything else that is wrong.
+    """
+    damage = Problems()
+    content = list(lines(path, damage))
     if any("{" in line for _, line in content):
-        named = _pbtxt_entries(content, problems)
+        named = _pbtxt_entries(content, damage)
     else:
         named = []
         for where, line in content:
@@ -279,25 +288,39 @@ def _label_map(path: Path, problems: Problems) -> list[dict[str, Any]]:
             if match:
                 named.append((where, int(match[1]), match[2], None))
             else:
-                problems.add(where, f"{quoted(line)} is not `id: name`")
-    seen: dict[int | str, str] = {}
-    for where, number, name, _ in named:
-        for key in (number, name):
-            if seen.setdefault(key, where) != where:
-                problems.add(where, f"{key!r} is there already, in {seen[key]}")
+                damage.add(where, f"{quoted(line)} is not `id: name`")
+    ids: dict[int, str] = {}
+    for where, number, _, _ in named:
+        if ids.setdefault(number, where) != where:
+            damage.add(where, f"{number} is there already, in {ids[number]}")
     if not named:
-        problems.add(str(path), "the label map names no class")
-    ordered = sorted(named, key=lambda entry: entry[1])
+        damage.add(str(path), "the label map names no class")
+    damage.check()
+    ordered = sorted(_with_own_names(named, problems), key=lambda entry: entry[1])
     return [
         {"label": label, "official_id": number, "name": name, "type": kind}
         for label, (_, number, name, kind) in enumerate(ordered)
     ]
 
 
-def _pbtxt_entries(
-    content: list[tuple[str, str]], problems: Problems
-) -> list[tuple[str, int, str, str | None]]:
-    """(where, id, name, type) of every block `item { ... }` or `label { ... }` of a text protocol buffer."""
+def _with_own_names(named: list[_Class], problems: Problems) -> list[_Class]:
+    """The classes, with their id behind a name that an earlier one has."""
+    first = {name: where for where, _, name, _ in reversed(named)}
+    entries = []
+    for where, number, name, kind in named:
+        own = name
+        if first[name] != where:
+            while own in first:
+                own = f"{own} ({number})"
+            first[own] = where
+            kept = f"the class of id {number} is kept as {quoted(own)}"
+            problems.add(where, f"{quoted(name)} is there already, in {first[name]}; {kept}")
+        entries.append((where, number, own, kind))
+    return entries
+
+
+def _pbtxt_entries(content: list[tuple[str, str]], problems: Problems) -> list[_Class]:
+    """Every block `item { ... }` or `label { ... }` of a text protocol buffer."""
     entries = []
     fields: dict[str, str] | None = None
     begun = ""

@@ -107,15 +107,25 @@ def lines(path: Path, problems: Problems) -> Iterator[tuple[str, str]]:
     Raises:
         LabelError: where the file is missing, unreadable, or not UTF-8 text.
     """
+    for where, text in all_lines(path):
+        if reason := unreadable(text):
+            problems.add(where, reason)
+        else:
+            yield where, text
+
+
+def all_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """`lines` with the unreadable ones, for formats in which a line that is missing shifts the meaning of others."""
     for number, line_text in enumerate(text_of(path).split("\n"), start=1):
-        where = f"{path.name}:{number}"
-        stripped = line_text.strip(" \t\r")
-        if len(stripped) > _LONGEST_LINE:
-            problems.add(where, f"{len(stripped)} characters; the longest line allowed is {_LONGEST_LINE}")
-        elif _CONTROL.search(stripped):
-            problems.add(where, f"control character in {quoted(stripped)}")
-        elif stripped:
-            yield where, stripped
+        if stripped := line_text.strip(" \t\r"):
+            yield f"{path.name}:{number}", stripped
+
+
+def unreadable(text: str) -> str | None:
+    """Why no format may have this line, if so."""
+    if len(text) > _LONGEST_LINE:
+        return f"{len(text)} characters; the longest line allowed is {_LONGEST_LINE}"
+    return f"control character in {quoted(text)}" if _CONTROL.search(text) else None
 
 
 def text_of(path: Path) -> str:

@@ -75,14 +75,15 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
         for (name, split), path in sorted(files.items())
         for row in _segments(path, name, split, classes, read)
     ]
-    wrong = read.problems.among(len(segments))
+    # Before the proposals are read: beside their many entries the wrong lines of another format would look few.
+    read.problems.among(len(segments))
     tables = {
         "segments": pa.Table.from_pylist(segments, schema=SEGMENTS),
         "durations": pa.table(
             [list(read.splits), [read.durations.get(video) for video in read.splits]], schema=DURATIONS
         ),
     }
-    tables |= proposal_tables(proposals, len(classes), read.rules)
+    tables |= proposal_tables(proposals, len(classes), read.rules, read.problems)
     places = find_files(present, "mp4", read.splits)
     labels: dict[str, set[int]] = {video: set() for video in read.splits}
     for row in segments:
@@ -100,6 +101,7 @@ def thumos14(annotations: Path, present: Collection[str] = (), proposals: Sequen
     )
     if not rows:
         raise LabelError(f"{annotations}: the annotation files name no video")
+    wrong = tuple(read.problems.found)
     return Annotations(rows, classes, tables=tables, adjusted=dict(+read.rules), wrong_lines=wrong)
 
 

@@ -194,7 +194,7 @@ def test_a_wrong_line_costs_no_other(tmp_path: Path) -> None:
         ("item {\n name: 'x'\n}", ":1: the block lacks"),
         ('item {\n name: "x"\n id: 1', "no end"),
         ('item {\n name: "x"\n id: 1\n}\nitem {\n name: "y"\n id: 1\n}', ":5: 1 is there already"),
-        ("1: x\n2: x", "'x' is there already"),
+        ("1: x\n1: x\n2: x", "2: 1 is there already, in map:1$"),
         ("1 x", "not `id: name`"),
     ],
 )
@@ -202,6 +202,35 @@ def test_wrong_label_maps_are_told(tmp_path: Path, text: str, reason: str) -> No
     boxes = {"train": write(tmp_path, "a.csv", "v,902,0.1,0.1,0.5,0.5,1,0")}
     with pytest.raises(LabelError, match=reason):
         labels.ava(boxes, write(tmp_path, "map", text), {}, {})
+
+
+def test_a_name_of_two_ids_is_told_and_both_classes_are_kept(test_data: Path) -> None:
+    """In this list, ids 79 and 80 are both called action3."""
+    folder = test_data / "annotations" / "ava"
+    found = labels.ava({"val": folder / "ava_sample.csv"}, folder / "action_list.txt", {}, {})
+    assert found.classes == ("action1", "action2", "action3", "action3 (80)")
+    assert found.tables["classes"]["official_id"].to_pylist() == [12, 17, 79, 80]
+    told = (
+        "action_list.txt:13: 'action3' is there already, in action_list.txt:9; "
+        "the class of id 80 is kept as 'action3 (80)'"
+    )
+    assert found.wrong_lines == (told,)
+    with pytest.raises(LabelError) as raised:
+        labels.strict(found)
+    assert str(raised.value) == told
+    # Lines of action 74, which this list lacks, count as those of a gap. The others as with the full list.
+    boxes = found.tables["boxes"].to_pylist()
+    assert [box["labels"] for box in boxes] == [[0, 1, 2], [0, 1], [0, 3]]
+    assert found.adjusted == {rules.NOT_IN_MAP: 1}
+
+
+def test_names_with_ids_stay_unique_too(tmp_path: Path) -> None:
+    boxes = {"train": write(tmp_path, "a.csv", "".join(f"v,90{n},0.1,0.1,0.5,0.5,4,0\n" for n in range(3)))}
+    label_map = write(tmp_path, "map", "9: x\n4: x\n1: x (4)\n2: y\n3: x\n")
+    found = labels.ava(boxes, label_map, {}, {})
+    assert found.classes == ("x (4)", "y", "x (3)", "x (4) (4)", "x")
+    assert [line.split(" ")[0] for line in found.wrong_lines] == ["map:2:", "map:5:"]
+    assert [row.labels for row in found.rows] == [(3,)]  # class 3 is id 4
 
 
 def proposals_of(tmp_path: Path, content: Any, protocol: int = 4) -> labels.Annotations:

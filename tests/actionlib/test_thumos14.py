@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from actionlib import labels
 from actionlib.annotation_tables import SEGMENTS
 from actionlib.errors import LabelError
 from actionlib.labels import thumos14_files as rules
+from actionlib.labels.lines import Problems
 from actionlib.labels.proposals import EMPTY
+from actionlib.samples import Annotations
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -115,8 +118,10 @@ def test_ssn_lists_in_frames_and_in_shares_are_the_same(test_data: Path) -> None
     """The two published examples are one list: mmaction2 converts the first into the second."""
     folder = test_data / "annotations" / "proposals"
     left_out: Counter[str] = Counter()
-    shares = labels.ssn_lists([folder / "proposal_normalized_list.txt"], 20, left_out)
-    frames = labels.ssn_lists([folder / "proposal_test_list.txt"], 20, left_out)
+    wrong = Problems()
+    shares = labels.ssn_lists([folder / "proposal_normalized_list.txt"], 20, left_out, wrong)
+    frames = labels.ssn_lists([folder / "proposal_test_list.txt"], 20, left_out, wrong)
+    assert not wrong.found
     assert [table.to_pylist() for table in shares] == [table.to_pylist() for table in frames]
     actions, proposals = (table.to_pylist() for table in frames)
     assert actions == [
@@ -129,11 +134,13 @@ def test_ssn_lists_in_frames_and_in_shares_are_the_same(test_data: Path) -> None
     }
 
 
+TAG_SAMPLE = Path("annotations/proposals/activitynet1.2_tag_val_normalized_proposal_list.sample.txt")
+
+
 def test_official_ssn_list_of_activitynet(test_data: Path) -> None:
-    path = test_data / "annotations" / "proposals"
-    actions, proposals = labels.ssn_lists(
-        [path / "activitynet1.2_tag_val_normalized_proposal_list.sample.txt"], 100, Counter()
-    )
+    wrong = Problems()
+    actions, proposals = labels.ssn_lists([test_data / TAG_SAMPLE], 100, Counter(), wrong)
+    assert not wrong.found
     # 150 videos; counted by an own loop over the numbers that stand before each part
     assert len(set(proposals.column("video").to_pylist())) == 150 and len(proposals) == 7581
     assert actions.slice(0, 1).to_pylist() == [
@@ -151,25 +158,125 @@ def test_official_ssn_list_of_activitynet(test_data: Path) -> None:
         assert row["ioa"] == pytest.approx(both / (end - start), abs=2e-3)
 
 
+W = "w\n10\n1\n1\n1 2 4\n1\n1 1 1 2 4\n"  # an action from 0.2 to 0.4, and a proposal that is just that
+
+
+def thumos14_with(tmp_path: Path, proposals: str) -> Annotations:
+    """The small THUMOS'14 above with a proposal list."""
+    return labels.thumos14(write(tmp_path, {**SMALL, "tag": proposals}), proposals=[tmp_path / "tag"])
+
+
+def videos_of(found: Annotations) -> list[str]:
+    return found.tables["proposals"].column("video").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("counted", "told"),
+    [
+        ("0\n1\n1 0.5 0.5 2", "7: '1 0.5 0.5 2' is not `label iou ioa start end`"),
+        ("0\n1\n1 1.5 0.5 2 4", "7: overlap 1.5 is not from 0 to 1"),
+        ("0\n1\n1 0.5 \a 2 4", "7: control character in '1 0.5 \\x07 2 4'"),
+        ("1\n0 2 4\n0", "6: an action of class 0, which is background"),
+        ("1\n3 2 4\n0", "6: label '3' is none of 0 (background) to 2"),
+        ("1\n1 x 4\n0", "6: 'x' is not a number"),
+        ("1\n1 -1 4\n0", "6: -1 to 4 of 10 is no part of the video"),
+        ("1\n1 4 12\n0", "6: 4 to 12 of 10 is no part of the video"),
+    ],
+)
+def test_a_wrong_entry_of_an_ssn_list_costs_that_line(tmp_path: Path, counted: str, told: str) -> None:
+    """Nothing but the line: the group's other entries, before and behind it, and the next group are there."""
+    text = f"# 0\nv\n10\n1\n{counted}\n# 1\n{W}"
+    found = thumos14_with(tmp_path, text)
+    assert found.wrong_lines == (f"tag:{told}",) and videos_of(found) == ["w"]
+    # the same in a group that has a right entry of each kind too
+    actions, proposals = (["1 2 4"], ["1 1 1 2 4"])
+    wrong = counted.split("\n")[-1 if counted[0] == "0" else 1]
+    (proposals if counted[0] == "0" else actions).append(wrong)
+    group = [str(len(actions)), *actions, str(len(proposals)), *proposals]
+    found = thumos14_with(tmp_path, "\n".join(["# 0", "v", "10", "1", *group, "# 1", W]))
+    assert videos_of(found) == ["v", "w"] and len(found.tables["proposal_actions"]) == 2
+    assert [line.partition(": ")[2] for line in found.wrong_lines] == [told.partition(": ")[2]]
+
+
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [
+        ("", "3: the group ends where the video comes"),
+        ("v", "4: the group ends where the number of frames comes"),
+        ("/\n10\n1\n0\n0", "4: the path names no video"),
+        ("10\n1\n1\n1 2 4\n1\n1 1 1 2 4", "7: '1 2 4' is not the number of actions"),  # no video
+        ("v\nten\n1\n0\n0", "5: 'ten' is not a number"),
+        ("v\n10\nx\n0\n0", "6: 'x' is not a number"),
+        ("v\n0\n1\n0\n0", "6: 0 frames"),
+        ("v\n10\n1\n-1\n0", "7: '-1' is not the number of actions"),
+        ("v\n10\n1\n9\n1 2 4\n0", "7: 9 actions; lines left in the group: 2"),
+        ("v\n10\n1\n2\n1 2 4\n0", "9: the group ends where the number of proposals comes"),
+        ("v\n10\n1\n2\n1 2 4\n1\n1 1 1 2 4", "10: '1 1 1 2 4' is not the number of proposals"),
+        ("v\n10\n1\n0\n2\n1 1 1 2 4", "8: 2 proposals; lines left in the group: 1"),
+        ("v\n10\n1\n0\n0\n1 1 1 2 4", "9: more lines than the group's counts say"),
+        ("v\n10\n\a1\n0\n0", "6: control character in '\\x071'"),
+        ("u/w\n10\n1\n0\n0", "4: 'w' is there already, in tag:2"),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_wrong_line_about_a_video_costs_its_group(
+    tmp_path: Path, group: str, told: str, last: bool
+) -> None:
+    """Reading goes on at the next `#`: the groups on both sides are there, and no entry of this one."""
+    first = "# 0\nw\n10\n1\n1\n1 2 4\n1\n1 1 1 2 4\n"
+    # The middle group begins in line 9; `told` is worked out for a group that begins in line 3.
+    found = thumos14_with(
+        tmp_path, f"{first}# 1\n{group}\n" + "# 2\nx\n10\n1\n0\n1\n1 1 1 2 4\n" * (not last)
+    )
+    number, _, reason = told.partition(": ")
+    told = f"tag:{int(number) + 6}: {reason}; the group that begins in line 9 is left out"
+    assert found.wrong_lines == (told,)
+    assert videos_of(found) == ["w"] + ["x"] * (not last) and len(found.tables["proposal_actions"]) == 1
+    with pytest.raises(LabelError, match=re.escape(told)):
+        labels.strict(found)
+
+
+def test_lines_before_the_first_group_are_told(tmp_path: Path) -> None:
+    found = thumos14_with(tmp_path, f"v\n# 0\n{W}")
+    assert found.wrong_lines == ("tag:1: 'v' stands before the first line with #",)
+    assert videos_of(found) == ["w"]
+
+
+def test_the_group_of_a_video_that_was_wrong_before_counts(tmp_path: Path) -> None:
+    found = thumos14_with(tmp_path, f"# 0\nw\n10\n1\nx\n# 1\n{W}")
+    assert videos_of(found) == ["w"] and len(found.wrong_lines) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("# 0\nv\n10\n1\n0\n1\n1 0.5 0.5 2", "is not `label iou ioa start end`"),
-        ("# 0\nv\n10\n1\n0\n2\n1 0.5 0.5 2 4", "the group ends where"),
-        ("# 0\nv\n10\n1\n0\n0\n1 0.5 0.5 2 4", "line 7: more lines than"),
-        ("# 0\nv\n10\n1\n1\n0 2 4\n0", "background"),
-        ("# 0\nv\n10\n1\n1\n3 2 4\n0", "none of 0 .background. to 2"),
-        ("# 0\nv\n10\n1\n1\n1 -1 4\n0", "no part of the video"),
-        ("# 0\nv\n10\n1\n1\n1 4 12\n0", "no part of the video"),
-        ("# 0\nv\n10\n1\n0\n1\n1 1.5 0.5 2 4", "overlap 1.5"),
-        ("# 0\nv\n0\n1\n0\n0", "0 frames"),
-        ("v\n# 0\nv\n9\n1\n0\n0", ":1: 'v' stands before"),
-        ("# 0\nv\n9\n1\n0\n0\n# 1\nv\n9\n1\n0\n0", ":7: 'v' is there already, in "),
+        ("", "the proposal list names no video"),
+        ("v\n10\n", "tag:1: 'v' stands before"),
+        ("# 0\nv\n10\n1\nx\n", "tag:5: 'x' is not the number of actions; the group"),
+        ("# 0\nv\n10\n1\n3\n9 2 4\n9 2 4\n9 2 4\n0\n", "3 lines are wrong and 1 right"),
     ],
 )
-def test_wrong_ssn_lists_are_told(tmp_path: Path, text: str, reason: str) -> None:
+def test_a_file_that_is_no_ssn_list_is_an_error(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(LabelError, match=reason):
-        labels.ssn_lists([write(tmp_path, {"list.txt": text}) / "list.txt"], 2, Counter())
+        thumos14_with(tmp_path, text)
+
+
+def test_official_ssn_list_with_lines_damaged(test_data: Path, tmp_path: Path) -> None:
+    """Of the first group (line 1, the action is line 6) one proposal goes, and the second group as a whole."""
+    text = (test_data / TAG_SAMPLE).read_text().split("\n")
+    groups = [number for number, line in enumerate(text) if line.startswith("#")]
+    right = labels.ssn_lists([test_data / TAG_SAMPLE], 100, Counter(), Problems())
+    text[7] = text[7].replace(" ", ",")
+    text[groups[1] + 4] = "many"
+    wrong, rules_used = Problems(), Counter[str]()
+    write(tmp_path, {"list.txt": "\n".join(text)})
+    found = labels.ssn_lists([tmp_path / "list.txt"], 100, rules_used, wrong)
+    assert [line.split(": ")[0] for line in wrong.found] == ["list.txt:8", f"list.txt:{groups[1] + 5}"]
+    second = text[groups[1] + 1].rpartition("/")[2]
+    for table, whole, gone in zip(found, right, (0, 1), strict=True):
+        kept = [row for row in whole.to_pylist() if row["video"] != second]
+        assert len(kept) < len(whole)
+        assert table.to_pylist() == kept[gone:]
 
 
 SSN_WITH_EMPTY = """# 0
@@ -206,32 +313,40 @@ def test_entries_of_ssn_lists_outside_their_video_are_left_out_and_counted(tmp_p
 
 def test_official_bsn_files(test_data: Path, tmp_path: Path) -> None:
     files = sorted((test_data / "annotations" / "proposals" / "bsn_bmn").glob("*.csv"))
-    rows = labels.bsn_files(files).to_pylist()
+    wrong = Problems()
+    rows = labels.bsn_files(files, wrong).to_pylist()
+    assert not wrong.found
     assert [row["video"] for row in rows] == ["v_test1"] * 9 + ["v_test2"] * 6
     assert rows[0] == {
         **{"video": "v_test1", "start": 0.1, "end": 0.2, "label": None, "iou": 0.85, "ioa": 0.84},
         **{"score": 0.97, "start_score": 0.95, "end_score": 0.96},
     }
-    for text, reason in (
-        ("tmin,tmax\n0,1", "does not name score"),
-        ("tmin,tmax,score\n0,1", "2 fields where"),
-        ("tmin,tmax,score\n0.5,x,1", ":2: tmax 'x' is not a number"),
-        ("tmin,tmax,score\n0.5,0.5,1", "no part of the video"),
+    for text, told in (
+        ("tmin,tmax\n0,1", "1: the header does not name score; got 'tmin,tmax'; the file is left out"),
+        ("tmin,tmax,score\n0,1", "2: 2 fields where the header has 3"),
+        ("tmin,tmax,score\n0.5,x,1", "2: tmax 'x' is not a number"),
+        ("tmin,tmax,score\n0.5,0.5,1", "2: 0.5 to 0.5 is no part of the video"),
     ):
-        with pytest.raises(LabelError, match=reason):
-            labels.bsn_files([write(tmp_path, {"v.csv": text}) / "v.csv"])
+        path = write(tmp_path, {"v.csv": text}) / "v.csv"
+        wrong = Problems()
+        assert labels.bsn_files([*files, path], wrong).to_pylist() == rows
+        assert wrong.found == [f"v.csv:{told}"]
+        with pytest.raises(LabelError, match=re.escape(told)):  # more wrong lines than right ones
+            labels.bsn_files([path], Problems())
 
 
 def test_lists_and_folders_of_proposals_together(test_data: Path) -> None:
     folder = test_data / "annotations" / "proposals"
     left_out: Counter[str] = Counter()
-    tables = labels.proposal_tables([folder / "proposal_test_list.txt", folder / "bsn_bmn"], 20, left_out)
+    wrong = Problems()
+    given = [folder / "proposal_test_list.txt", folder / "bsn_bmn"]
+    tables = labels.proposal_tables(given, 20, left_out, wrong)
     assert [(name, len(table)) for name, table in tables.items()] == [
         ("proposal_actions", 2),
         ("proposals", 25),
     ]
-    assert set(labels.proposal_tables([folder / "bsn_bmn"], 20, left_out)) == {"proposals"}
-    assert labels.proposal_tables([], 20, left_out) == {} and not +left_out
+    assert set(labels.proposal_tables([folder / "bsn_bmn"], 20, left_out, wrong)) == {"proposals"}
+    assert labels.proposal_tables([], 20, left_out, wrong) == {} and not +left_out and not wrong.found
 
 
 def test_official_activitynet_results(test_data: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def test_thumos14_and_ava(tmp_path: Path) -> None:
+def test_thumos14_and_ava(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lists = write(
         tmp_path / "lists",
         {
@@ -44,16 +44,29 @@ def test_thumos14_and_ava(tmp_path: Path) -> None:
             "test_durations.txt": "video_test_0000002.mp4\n8.0\n",
         },
     )
-    proposals = write(tmp_path, {"tag.txt": "# 1\nvideo_test_0000001\n10\n1\n1\n1 1 3\n1\n1 0.5 0.5 2 4\n"})
+    tag = "# 1\nvideo_test_0000001\n10\n1\n1\n1 1 3\n2\n1 0.5 0.5 2 4\n1 0.5 0.5 2\n# 2\nvideo_test_0000002\n"
+    proposals = write(tmp_path, {"tag.txt": tag})
     for name in ("a/video_validation_0000001.mp4", "video_test_0000001.mkv", "film.mp4"):
         path = tmp_path / "videos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         make(path, "testsrc2=s=96x64:r=10:d=4")
     thumos = ["--annotations", lists, "--proposals", proposals / "tag.txt", "--output", tmp_path / "thumos"]
     common = ["--source", tmp_path / "videos", "--max-rejected", 0, "--own-classes"]
+    strict = [*map(str, [*common, *thumos]), "--strict"]
+    assert cli.run(preprocess_thumos14.main, preprocess_thumos14.Config, strict) == 2
+    assert "error: tag.txt:9: '1 0.5 0.5 2' is not" in capsys.readouterr().err
+    assert not (tmp_path / "thumos" / "_plan.json").exists()  # so nothing was decoded
     run(preprocess_thumos14, *common, *thumos)
     data = Dataset.open(str(tmp_path / "thumos"))
-    assert data.tables == ("durations", "proposal_actions", "proposals", "segments")
+    assert data.tables == ("durations", "proposal_actions", "proposals", "segments", "wrong_lines")
+    assert data.table("proposals")["video"].to_pylist() == ["video_test_0000001"]
+    assert [list(row.values()) for row in data.table("wrong_lines").to_pylist()] == [
+        ["tag.txt:9", "'1 0.5 0.5 2' is not `label iou ioa start end`"],
+        [
+            "tag.txt:11",
+            "the group ends where the number of frames comes; the group that begins in line 10 is left out",
+        ],
+    ]
     assert data.counts("test") == {"nominal": 2, "stored": 1, "rejected": 0, "missing": 1}
     rows = {row["id"]: row for row in map(data.row, range(len(data)))}
     assert rows["video_test_0000001"]["frames"] == 40 and rows["video_test_0000002"]["labels"] == []
