@@ -249,15 +249,16 @@ class Dataset:
     def read_row(self, row: Mapping[str, Any]) -> EncodedVideo:
         """As `read`, for a stored manifest row that the caller has; the manifest is not opened for it."""
         where = storage.join(self.uri, row["shard"])
-        data, offsets = shards.read_row(self._shard(row["shard"]), row["shard_row"], where)
-        if shards.video_sha256(data, offsets) != row["sha256"]:
+        data, offsets, times_us = shards.read_row(self._shard(row["shard"]), row["shard_row"], where)
+        if shards.video_sha256(data, offsets, times_us) != row["sha256"]:
             raise ShardError(
                 f"{where}: the bytes of video {row['id']} (row {row['shard_row']}) are not those that were stored; "
                 f"`jobs/inspect.py {self.uri} --verify` lists everything that is damaged. Restore them from an older version of "
                 "the bucket, or preprocess again to a new --output"
             )
         fps = Fraction(row["fps_num"], row["fps_den"])
-        return EncodedVideo(data, self.encoding, row["frames"], row["height"], row["width"], fps, offsets)
+        size = row["height"], row["width"]
+        return EncodedVideo(data, self.encoding, row["frames"], *size, fps, offsets, times_us)
 
     @property
     def tables(self) -> tuple[str, ...]:

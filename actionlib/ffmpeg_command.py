@@ -20,6 +20,8 @@ from actionlib.source import Source
 
 Encoding = Literal["h264", "jpeg"]
 
+PROGRESS, TIMES = "progress", "times"  # files that a run leaves in its folder
+
 GOP_FRAMES = 16
 PRESET = "veryfast"
 TUNE = "fastdecode"
@@ -100,7 +102,7 @@ def seek_s(info: VideoInfo, part: Part) -> float | None:
 def command(
     source: Source,
     outputs: Sequence[Output],
-    progress: Path,
+    folder: Path,
     info: VideoInfo,
     part: Part,
     limits: Limits,
@@ -111,6 +113,7 @@ def command(
     One thread a stage: the same bytes every time; the other cores have other videos.
 
     Args:
+        folder: where the command is to run; gets its `PROGRESS` and, unless `part` has a rate, the `TIMES` of the frames.
         from_s: begin at the last key frame that is not later; times of frames stay those since the start of the file.
     """
     read = {
@@ -136,7 +139,7 @@ def command(
         *(() if from_s is None else ("-copyts", "-start_at_zero")),
         *("-filter_complex", _graph(info, outputs, part)),
         # Damage is judged by what was written, not by a share of errors.
-        *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{progress}"),
+        *("-max_error_rate", "1", "-stats_period", "3600", "-progress", f"file:{folder / PROGRESS}"),
     )
     return [str(word) for word in stream.compile(cmd=ffmpeg_program(), overwrite_output=True)]
 
@@ -180,13 +183,18 @@ ENCODER: dict[str, dict[str, str | int]] = {
 def _graph(info: VideoInfo, outputs: Sequence[Output], part: Part) -> str:
     """The filters; ffmpeg turns the picture upright before them. Frames are chosen once and scaled for each output."""
     fps = part.fps or stored_fps(info)
-    chosen = ",".join([*_timing(part), f"split={len(outputs)}"])
-    heads = "".join(f"[in{number}]" for number in range(len(outputs)))
+    heads = [f"[in{number}]" for number in range(len(outputs))]
+    times = []
+    if part.fps is None:  # else the number of a frame is its time
+        heads.append("[times]")
+        # Printed are only frames that have some metadata. The name is relative: a path would have to be escaped.
+        times = [f"[times]settb=1/1000000,metadata=add:key=any:value=0,metadata=print:file={TIMES},nullsink"]
+    chosen = ",".join([*_timing(part), f"split={len(heads)}"])
     tails = [
         f"[in{number}]{','.join(_scaling(info, output, fps))}[out{number}]"
         for number, output in enumerate(outputs)
     ]
-    return ";".join([f"[0:v:{info.stream}]{chosen}{heads}", *tails])
+    return ";".join([f"[0:v:{info.stream}]{chosen}{''.join(heads)}", *tails, *times])
 
 
 def _scaling(info: VideoInfo, output: Output, fps: Fraction) -> list[str]:

@@ -104,6 +104,7 @@ class EncodedVideo:
         frames: number of frames, counted by decoding, never from a header; of flow the number of pairs.
         height, width: pixels, both even but for flow that others made.
         fps: average frame rate.
+        times_us: of each frame, microseconds since the first; None where frame `i` is at `i / fps`, to half a frame.
         offsets: `frames + 1` byte positions of `jpeg`, `2 * frames + 1` of flow, the last being `len(data)`.
     """
 
@@ -114,6 +115,7 @@ class EncodedVideo:
     width: int
     fps: Fraction
     offsets: tuple[int, ...] | None = None
+    times_us: tuple[int, ...] | None = None
 
     @property
     def is_flow(self) -> bool:

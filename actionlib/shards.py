@@ -2,9 +2,11 @@
 
 Columns: `id` string, `labels` list<int32>, `frames` int32, `fps_num`, `fps_den` int64, `height`, `width` int32,
 `video` large_binary (an MP4 file, or concatenated pictures) and, but for `h264`, `offsets` list<int64> with the
-byte positions of the pictures in `video` and its end: `frames + 1` of them, or `2 * frames + 1` of flow. Nothing is compressed and no statistics are kept, because the bytes are
-compressed video already; with one row a row group one video is one range read. `large_binary` because 32-bit
-offsets overflow at 2 GiB (ray#48042). The same rows always give the same bytes.
+byte positions of the pictures in `video` and its end: `frames + 1` of them, or `2 * frames + 1` of flow. But for flow
+there is `times_us` list<int64>, null where frame number over fps is the time; the first shards were written without it.
+Nothing is compressed and no statistics are kept, because the bytes are compressed video already; with one row a row
+group one video is one range read. `large_binary` because 32-bit offsets overflow at 2 GiB (ray#48042). The same rows
+always give the same bytes.
 
 A shard is written on a local disk, read back and hashed before it is uploaded whole, since a stream that fails
 half way can leave a truncated object that looks like a finished one.
@@ -25,10 +27,14 @@ import pyarrow.parquet as pq
 
 from actionlib import storage
 from actionlib.errors import ShardError
-from actionlib.samples import EncodedVideo
+from actionlib.samples import FLOW_ENCODINGS, EncodedVideo
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+
+_TIMES = "times_us"
+_READ = ("video", "offsets", _TIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ def schema(encoding: str) -> pa.Schema:
     ]
     if encoding != "h264":
         fields.append(("offsets", pa.list_(pa.int64())))
+    if encoding not in FLOW_ENCODINGS:
+        fields.append((_TIMES, pa.list_(pa.int64())))
     return pa.schema(fields)
 
 
@@ -84,6 +92,7 @@ class ShardWriter:
             "width": video.width,
             "video": video.data,
             "offsets": video.offsets,
+            _TIMES: video.times_us,
         }
         columns = [_column(row[field.name], field.type) for field in self._schema]
         self._writer.write_batch(pa.record_batch(columns, schema=self._schema), row_group_size=1)
@@ -121,11 +130,12 @@ def _column(value: Any, kind: pa.DataType) -> pa.Array[Any]:
     return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(ends), pa.py_buffer(value)])
 
 
-def video_sha256(data: bytes, offsets: Sequence[int] | None) -> str:
-    """Hash of one stored video: its bytes, then but for `h264` the offsets as little-endian int64."""
+def video_sha256(data: bytes, offsets: Sequence[int] | None, times_us: Sequence[int] | None = None) -> str:
+    """Hash of one stored video: its bytes, then the offsets and the times where it has them, as little-endian int64."""
     digest = hashlib.sha256(data)
-    if offsets is not None:
-        digest.update(np.asarray(offsets, "<i8").tobytes())
+    for numbers in (offsets, times_us):
+        if numbers is not None:
+            digest.update(np.asarray(numbers, "<i8").tobytes())
     return digest.hexdigest()
 
 
@@ -145,7 +155,10 @@ def open_shard(filesystem: FileSystem, path: str, encoding: str) -> pq.ParquetFi
         ) from error
     except (pa.ArrowException, OSError) as error:
         raise ShardError(f"{path}: cannot be opened as a shard: {error}") from error
-    refuse_foreign_columns(found, schema(encoding), path)
+    expected = schema(encoding)
+    if _TIMES in expected.names and _TIMES not in found.names:
+        expected = expected.remove(expected.get_field_index(_TIMES))
+    refuse_foreign_columns(found, expected, path)
     return file
 
 
@@ -159,19 +172,20 @@ def refuse_foreign_columns(found: pa.Schema, expected: pa.Schema, where: str) ->
         )
 
 
-def read_row(file: pq.ParquetFile, row: int, where: str) -> tuple[bytes, tuple[int, ...] | None]:
-    """Video bytes and, for `jpeg`, offsets of one row; nothing else of the shard is read.
+def read_row(
+    file: pq.ParquetFile, row: int, where: str
+) -> tuple[bytes, tuple[int, ...] | None, tuple[int, ...] | None]:
+    """Video bytes, offsets and times of one row, the last two where it has them; nothing else of the shard is read.
 
     Raises:
         ShardError: the row is not there or its pages are damaged.
     """
-    names = [name for name in ("video", "offsets") if name in file.schema_arrow.names]
+    names = [name for name in _READ if name in file.schema_arrow.names]
     try:
         table = file.read_row_group(row, columns=names, use_threads=False)
-        data = table.column("video")[0].as_py()
-        offsets = tuple(table.column("offsets")[0].as_py()) if "offsets" in names else None
+        data, offsets, times_us = (table.column(name)[0].as_py() if name in names else None for name in _READ)
     except (pa.ArrowException, OSError, IndexError, TypeError) as error:
         raise ShardError(f"{where}: row {row} cannot be read: {error}") from error
     if not isinstance(data, bytes):
         raise ShardError(f"{where}: row {row} holds no video")
-    return data, offsets
+    return data, offsets and tuple(offsets), times_us and tuple(times_us)

@@ -5,9 +5,9 @@ What is stored and why, with the measurements behind the constants: docs/video_f
 frame once, in order; the picture upright with square pixels; BT.601, so that every reader makes the same RGB of it;
 `h264` as MP4 with a key frame every `GOP_FRAMES` frames and no B-frames, or `jpeg` as concatenated files.
 
-Stored time is frame index over fps. A source with a variable frame rate keeps all its frames and their order, and
-its average rate; the irregular times between them are not kept, since samplers count frames. Where a data set's recipe
-asks for a constant rate (AVA: 30), frames are repeated or left out so that index over fps is the time in the source.
+In the stored file, frames follow each other at the source's average rate, since samplers count frames. Where the
+source's own times are others, at a variable rate, they are recorded beside it. Where a data set's recipe asks for a
+constant rate (AVA: 30), frames are repeated or left out so that index over fps is the time in the source.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ from typing import Literal
 
 from actionlib import storage
 from actionlib.errors import DecodeError
-from actionlib.ffmpeg_command import ENCODER, GOP_FRAMES, Encoding, Output, Part, seek_s, stored_fps
+from actionlib.ffmpeg_command import (
+    ENCODER,
+    GOP_FRAMES,
+    PROGRESS,
+    TIMES,
+    Encoding,
+    Output,
+    Part,
+    seek_s,
+    stored_fps,
+)
 from actionlib.ffmpeg_command import command as ffmpeg_command
 from actionlib.ffmpeg_process import (
     Ended,
@@ -178,17 +188,18 @@ def transcode_all(
         info = _look_into(source, limits)
         part = Part(start_s, end_s, None if source.demuxer else fps)
         outputs = [_output(info, form, folder / f"{number}") for number, form in enumerate(forms)]
-        progress = folder / "progress"
-        ended = _without_paths(_decode(source, outputs, progress, info, part, limits), source.path, folder)
+        ended = _without_paths(_decode(source, outputs, folder, info, part, limits), source.path, folder)
         if ended.failure is not None:
             raise DecodeError("transcode", ended.failure)
-        frames = _frames_written(progress)
+        frames = _frames_written(folder)
         promised = _promised(info, part, ended)
         _check_enough(frames, promised, part, ended)
         note = _note((source.note, *ended.messages), frames, promised)
         status = source.path.stat()
         digest = _sha256(source.path, status.st_ino, status.st_size, status.st_mtime_ns)
-        videos = [_read(output, frames, part.fps or stored_fps(info)) for output in outputs]
+        fps = part.fps or stored_fps(info)
+        times_us = None if source.demuxer or part.fps else _times_us(folder, frames, fps)
+        videos = [_read(output, frames, fps, times_us) for output in outputs]
         return [Transcoded(info, video, note, digest, status.st_size) for video in videos]
 
 
@@ -199,19 +210,18 @@ def _sha256(path: Path, inode: int, size: int, modified_ns: int) -> str:
 
 
 def _decode(
-    source: Source, outputs: Sequence[Output], progress: Path, info: VideoInfo, part: Part, limits: Limits
+    source: Source, outputs: Sequence[Output], folder: Path, info: VideoInfo, part: Part, limits: Limits
 ) -> Ended:
     """Run ffmpeg. A decode that begins late in the file is believed only where it gives frames and the decoder has
     nothing to say: anything else may be because of where it began."""
 
     def attempt(from_s: float | None = None) -> Ended:
-        command = ffmpeg_command(source, outputs, progress, info, part, limits, from_s)
-        return run(command, limits, progress.parent)
+        return run(ffmpeg_command(source, outputs, folder, info, part, limits, from_s), limits, folder)
 
     late, was_lost = seek_s(info, part), False
     if late is not None:
         ended = attempt(late)
-        if ended.failure is None and not ended.messages and _frames_written(progress):
+        if ended.failure is None and not ended.messages and _frames_written(folder):
             return ended
         was_lost = ended.lost
     ended = attempt()
@@ -239,15 +249,27 @@ def _look_into(source: Source, limits: Limits) -> VideoInfo:
     return replace(info, fps=source.fps, header_frames=source.frames, duration_s=None)
 
 
-def _frames_written(progress: Path) -> int:
+def _frames_written(folder: Path) -> int:
     """ffmpeg's own count, from its last progress report."""
+    progress = folder / PROGRESS
     if not progress.exists():
         return 0
     counts = re.findall(r"^frame=\s*(\d+)$", progress.read_text("ascii", "replace"), re.MULTILINE)
     return int(counts[-1]) if counts else 0
 
 
-def _read(output: Output, frames: int, fps: Fraction) -> EncodedVideo:
+def _times_us(folder: Path, frames: int, fps: Fraction) -> tuple[int, ...] | None:
+    """Times of the frames since the first, None where all are nearest to their index over fps, or some are unknown."""
+    printed = (folder / TIMES).read_text("ascii", "replace")
+    found = [int(time) for time in re.findall(r"^frame:\d+ +pts:(-?\d+) ", printed, re.MULTILINE)]
+    if len(found) != frames:
+        return None
+    times = tuple(time - found[0] for time in found)
+    regular = all(abs(time * fps - index * 1_000_000) <= 500_000 for index, time in enumerate(times))
+    return None if regular else times
+
+
+def _read(output: Output, frames: int, fps: Fraction, times_us: tuple[int, ...] | None) -> EncodedVideo:
     """Load what ffmpeg wrote, after counting in the file itself what it says it wrote."""
     if output.encoding == "h264":
         found = shared_prober().packets(output.target)
@@ -267,6 +289,7 @@ def _read(output: Output, frames: int, fps: Fraction) -> EncodedVideo:
         width=width,
         fps=fps,
         offsets=offsets,
+        times_us=times_us,
     )
 
 

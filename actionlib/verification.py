@@ -109,10 +109,10 @@ def check_table(uri: str, entry: Mapping[str, Any]) -> tuple[Damage, ...]:
 def _wrong(file: pq.ParquetFile, encoding: str, row: Mapping[str, Any], to_decode: bool) -> str:
     """What is wrong with one stored video; empty where nothing is."""
     try:
-        data, offsets = shards.read_row(file, row["shard_row"], "the shard")
+        data, offsets, times_us = shards.read_row(file, row["shard_row"], "the shard")
     except ShardError as error:
         return str(error)
-    if shards.video_sha256(data, offsets) != row["sha256"]:
+    if shards.video_sha256(data, offsets, times_us) != row["sha256"]:
         return "its bytes are not those that were stored"
     if not to_decode:
         return ""

@@ -134,7 +134,7 @@ def _read_parts(plan: FlowPlan, video: EncodedVideo, index: int) -> Iterator[Enc
     for begin, end in plan.parts_of(index):
         uri = plan.part(index, begin)
         filesystem, path = storage.arrow_filesystem(uri)
-        data, offsets = shards.read_row(shards.open_shard(filesystem, path, encoding), 0, uri)
+        data, offsets, _ = shards.read_row(shards.open_shard(filesystem, path, encoding), 0, uri)
         yield EncodedVideo(data, encoding, end - begin, video.height, video.width, video.fps, offsets)
 
 

@@ -273,10 +273,11 @@ def task_memory_bytes(planned: Plan) -> int:
     """What a task may take, for Ray to start no more of them than a node has memory for; at most what one node has.
 
     While a video is decoded that is the worker, ffmpeg and the prober: 290 MB were measured for 20 s of 1080p. While a
-    stored video is added to a shard, the worker and 3.1 times the video, and what it is stored as in other forms.
+    stored video is added to a shard, the worker and the prober, 240 MiB, and 3.1 times the video, and what it is stored
+    as in other forms.
     """
     videos = (3.1 + len(planned.others)) * planned.settings["limits"]["output_bytes"]
-    return min(max(512 << 20, (192 << 20) + int(videos)), cluster.most_memory_bytes())
+    return min(max(512 << 20, (256 << 20) + int(videos)), cluster.most_memory_bytes())
 
 
 def shard_stage(row: dict[str, Any], planned: Plan, monitor: Any, spool_bytes: int) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def _stored(row: VideoRow, done: Transcoded, target: _Target) -> dict[str, Any]:
         "width": video.width,
         "height": video.height,
         "bytes": len(video.data),
-        "sha256": video_sha256(video.data, video.offsets),
+        "sha256": video_sha256(video.data, video.offsets, video.times_us),
         "shard": target.path,
         "shard_row": target.writer.append(row.id, row.labels, video),
     }

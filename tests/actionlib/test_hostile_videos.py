@@ -95,9 +95,7 @@ def test_no_file_leads_to_another(sibling: Path, tmp_path: Path) -> None:
                 transcode(script, resize="short256", encoding="h264")
             # The second wall must stand without the first.
             outputs = [Output(tmp_path / "out.mp4", (342, 256), "h264")]
-            words = command(
-                Source(script), outputs, tmp_path / "progress", ANY_INFO, Part(None, None), Limits()
-            )
+            words = command(Source(script), outputs, tmp_path, ANY_INFO, Part(None, None), Limits())
             assert run(words, Limits(wall_s=20), tmp_path).failure, name
         assert sibling not in found, name
 

@@ -6,6 +6,7 @@ import hashlib
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def test_rows_come_back_and_the_same_rows_give_the_same_bytes(
     assert (first.rows, first.bytes) == (len(contents), (folder / "a").stat().st_size)
     file = shards.open_shard(LOCAL, str(folder / "a"), "h264")
     for row in reversed(range(len(contents))):
-        assert shards.read_row(file, row, "here") == (contents[row], None)
+        assert shards.read_row(file, row, "here") == (contents[row], None, None)
 
 
 def test_a_shard_is_plain_parquet_that_any_reader_understands(tmp_path: Path) -> None:
@@ -63,6 +64,7 @@ def test_a_shard_is_plain_parquet_that_any_reader_understands(tmp_path: Path) ->
             "width": 340,
             "video": b"abcdef",
             "offsets": [0, 1, 3, 6],
+            "times_us": None,
         }
     ]
 
@@ -79,6 +81,7 @@ def test_the_bytes_are_those_of_pyarrows_own_conversion(tmp_path: Path) -> None:
 
 _APPEND = """
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from actionlib import shards
@@ -116,11 +119,31 @@ def test_one_row_a_row_group_uncompressed_without_statistics(tmp_path: Path) -> 
     assert pq.read_schema(tmp_path / "a").field("video").type == pa.large_binary()
 
 
-def test_hash_of_a_video_covers_its_offsets() -> None:
+def test_times_come_back_where_there_are_any(tmp_path: Path) -> None:
+    write(tmp_path / "a", [video(b"abc"), replace(video(b"def"), times_us=(0, 40_000, 50_000))])
+    file = shards.open_shard(LOCAL, str(tmp_path / "a"), "h264")
+    assert shards.read_row(file, 0, "here") == (b"abc", None, None)
+    assert shards.read_row(file, 1, "here") == (b"def", None, (0, 40_000, 50_000))
+
+
+def test_shards_written_before_times_were_kept_are_read(tmp_path: Path) -> None:
+    write(tmp_path / "a", [video(b"abc"), video(b"def")])
+    table = pq.read_table(tmp_path / "a").drop_columns("times_us")
+    pq.write_table(table, tmp_path / "old", row_group_size=1)
+    assert shards.read_row(shards.open_shard(LOCAL, str(tmp_path / "old"), "h264"), 1, "here") == (
+        b"def",
+        None,
+        None,
+    )
+
+
+def test_hash_of_a_video_covers_its_offsets_and_times() -> None:
     plain = hashlib.sha256(b"abc")
     assert shards.video_sha256(b"abc", None) == plain.hexdigest()
     plain.update(struct.pack("<2q", 0, 3))
     assert shards.video_sha256(b"abc", (0, 3)) == plain.hexdigest()
+    plain.update(struct.pack("<2q", 0, 70_000))
+    assert shards.video_sha256(b"abc", (0, 3), (0, 70_000)) == plain.hexdigest()
 
 
 def test_other_columns_and_extension_types_are_refused(tmp_path: Path) -> None:

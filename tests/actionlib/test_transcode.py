@@ -93,7 +93,7 @@ def seen(video: object) -> list[int]:
     return [int(value) for value in (luma / GREY_STEP).round().tolist()]
 
 
-def test_variable_rate_keeps_all_frames_and_the_mean_rate(tmp_path: Path) -> None:
+def test_variable_rate_keeps_all_frames_the_mean_rate_and_their_times(tmp_path: Path) -> None:
     source = counted(
         tmp_path / "vfr.mkv", "-vf", "select='lt(n,20)+not(mod(n,4))'", "-fps_mode", "vfr", frames=60
     )
@@ -102,9 +102,38 @@ def test_variable_rate_keeps_all_frames_and_the_mean_rate(tmp_path: Path) -> Non
     assert transcode(source, resize="short256", encoding="h264", start_s=1.0, end_s=2.0).note == ""
     assert seen(made.video) == [*range(20), *range(20, 60, 4)]
     assert made.video.fps == made.info.fps
+    assert made.video.times_us == tuple(
+        witness(source)["times_us"]
+    )  # 0, 40 ms, ..., 760 ms, 800 ms, 960 ms, ...
+    part = transcode(source, resize="short256", encoding="jpeg", start_s=0.65, end_s=1.5).video
+    assert part.times_us == (
+        0,
+        40_000,
+        80_000,
+        120_000,
+        280_000,
+        440_000,
+        600_000,
+        760_000,
+    )  # from frame 17 on
     (tmp_path / "stored.mp4").write_bytes(made.video.data)
-    times_us = witness(tmp_path / "stored.mp4")["times_us"]
+    times_us = witness(tmp_path / "stored.mp4")["times_us"]  # in the file itself they are even
     assert times_us == pytest.approx([index * 1e6 / made.video.fps for index in range(30)], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "rate"),
+    [
+        ("ticks.webm", ("-c:v", "libvpx"), "30000/1001"),  # in whole milliseconds
+        ("late.avi", ("-c:v", "mpeg4", "-bf", "2"), "25"),  # all of them are late by as much
+        ("early.ts", ("-bf", "2"), "25"),
+    ],
+)
+def test_times_that_follow_from_the_rate_are_not_recorded(
+    tmp_path: Path, name: str, options: tuple[str, ...], rate: str
+) -> None:
+    source = counted(tmp_path / name, *options, rate=rate)
+    assert transcode(source, resize="short256", encoding="h264").video.times_us is None
 
 
 def test_a_change_of_size_inside_the_stream(tmp_path: Path) -> None:

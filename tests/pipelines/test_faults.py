@@ -492,6 +492,43 @@ def test_a_small_object_store_is_enough(source: Path, clean: dict[str, str], tmp
     assert data_of(tmp_path / "out") == clean
 
 
+_MEASURED = """
+import json
+stage = prepare.shard_stage
+def peak_bytes(process):
+    return int((process / "status").read_text().split("VmHWM:")[1].split()[0]) << 10
+def shard_stage(row, **arguments):
+    made = stage(row, **arguments)
+    me = Path("/proc", str(os.getpid()))
+    children = [Path("/proc", pid) for pid in (me / "task" / me.name / "children").read_text().split()]
+    taken = peak_bytes(me) + sum(map(peak_bytes, children))  # the prober; ffmpeg has ended when a video is added
+    Path(output + ".memory").write_text(json.dumps([taken, prepare.task_memory_bytes(arguments["planned"])]))
+    return made
+prepare.shard_stage = shard_stage
+ray.init(address="local", num_cpus=2, object_store_memory=80 * 2**20, log_to_driver=False)
+run(output, workers=1, resize="340x256", encoding="jpeg", limit_mib=128)
+"""
+
+
+def test_a_task_stays_within_the_memory_that_it_reserves(tmp_path: Path) -> None:
+    """F11: with a video that is stored in more bytes than the object store holds, and nearly as many as are allowed."""
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/classInd.txt").write_text("1 a\n")
+    (tmp_path / "lists/trainlist01.txt").write_text("a/noise.avi 1\n")
+    (tmp_path / "lists/testlist01.txt").write_text("")
+    picture = "color=gray:size=340x256:rate=25:duration=68,noise=alls=100:allf=t"
+    options = ["-f", "lavfi", "-i", picture, "-c:v", "mjpeg", "-q:v", "4"]
+    subprocess.run(
+        [ffmpeg_program(), "-v", "error", *options, str(tmp_path / "videos/a/noise.avi")], check=True
+    )
+    run_script(_MEASURED, tmp_path, tmp_path / "out")
+    row = Dataset.open(str(tmp_path / "out")).row(0)
+    taken, reserved = json.loads((tmp_path / "out.memory").read_text())
+    print(f"F11: {row['bytes'] >> 20} MiB stored, {taken >> 20} MiB taken of {reserved >> 20} MiB reserved")
+    assert row["bytes"] > 90 << 20 and row["bytes"] < taken < reserved
+
+
 # Each worker takes more and more memory, until Ray ends it, which it does at a threshold long before 12 GiB.
 _HUNGRY = """
 stage = prepare.shard_stage
