@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -39,14 +40,16 @@ _AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
 class Job:
     """A job as a process of its own, with everything it starts marked in the environment."""
 
-    def __init__(self, name: str, output: Path, *flags: object) -> None:
+    def __init__(self, name: str, output: Path, *flags: object, program: tuple[object, ...] = ()) -> None:
+        """`program` runs in place of the job's file, with its flags."""
         self.records = output / "_shards"
         self.mark = f"ACTIONLIB_TEST_MARK={uuid.uuid4().hex}"
         variable, _, value = self.mark.partition("=")
         self.process = subprocess.Popen(
-            [sys.executable, f"jobs/{name}.py", *map(str, flags)],
+            [sys.executable, *map(str, program or [f"jobs/{name}.py"]), *map(str, flags)],
             cwd=ROOT,
             env={**os.environ, variable: value},
+            stdin=subprocess.PIPE if program else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -84,6 +87,15 @@ class Job:
         self.process.kill()
         self.process.wait()
         self.wait_for_the_end()
+
+    def kill_everything(self) -> None:
+        """kill -9 of the driver and of all that descends from it."""
+        while pids := self.processes():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.process.poll()  # a zombie keeps its environment
+            time.sleep(0.1)
 
     def wait_for_the_end(self, timeout_s: float = 120) -> None:
         deadline = time.monotonic() + timeout_s

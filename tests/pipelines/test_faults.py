@@ -313,6 +313,45 @@ def test_of_two_that_race_one_wins_and_the_other_says_who(bucket: str, tmp_path:
     assert slowest < 10
 
 
+_RACING_JOB = """
+import sys, time
+offset_s, right = float(sys.argv.pop(1)), time.time
+time.time = lambda: right() + offset_s
+from jobs import cli, preprocess_ucf101
+print("ready", flush=True)
+sys.stdin.readline()
+sys.exit(cli.run(preprocess_ucf101.main, preprocess_ucf101.Config))
+"""
+
+
+def test_of_two_jobs_that_race_one_works_and_the_other_ends(source: Path, tmp_path: Path) -> None:
+    """F21 and F23 with whole jobs: 20 pairs, and the clock of the first or the second is an hour ahead."""
+    slowest, wins = 0.0, [0, 0]
+    for number in range(20):
+        out = tmp_path / str(number)
+        offsets_s = [3600, 0] if number % 2 else [0, 3600]
+        racers = [small_job(source, out, "-c", _RACING_JOB, offset_s) for offset_s in offsets_s]
+        for racer in racers:
+            assert racer.process.stdout is not None and racer.process.stdout.readline() == "ready\n"
+        begin = time.monotonic()
+        for racer in racers:
+            assert racer.process.stdin is not None
+            racer.process.stdin.write("go\n")
+            racer.process.stdin.flush()
+        while not (ended := [racer.process.poll() is not None for racer in racers].count(True)):
+            assert time.monotonic() < begin + 60
+            time.sleep(0.02)
+        slowest = max(slowest, time.monotonic() - begin)
+        assert ended == 1
+        (winner,) = [i for i, racer in enumerate(racers) if racer.process.poll() is None]
+        said, _ = racers[1 - winner].process.communicate()
+        assert racers[1 - winner].process.returncode == 3 and f"process {racers[winner].process.pid}" in said
+        wins[winner] += 1
+        racers[winner].kill_everything()
+    print(f"F21, F23: 20 of 20 pairs of jobs had one winner ({wins}), the other ended within {slowest:.2f} s")
+    assert slowest < 10
+
+
 def test_a_second_job_ends_and_a_stopped_one_cannot_publish(
     source: Path, clean: dict[str, str], tmp_path: Path
 ) -> None:

@@ -550,10 +550,10 @@ def test_killed_while_doing_rejected_videos_again(
     assert {n for n in tree(out) if "rgb" in n} == {n for n in tree(straight) if "rgb" in n}
 
 
-def small_job(source: Path, output: Path) -> Job:
+def small_job(source: Path, output: Path, *program: object) -> Job:
     flags = ["--source", source / "videos", "--annotations", source / "lists", "--output", output]
     more = ("--name", "small", "--own-classes", "--shard-videos", "4", "--workers", "2")
-    return Job("preprocess_ucf101", output, *flags, *more)
+    return Job("preprocess_ucf101", output, *flags, *more, program=program)
 
 
 def test_killed_drivers_and_workers_change_nothing(clean: Path, source: Path, tmp_path: Path) -> None:
