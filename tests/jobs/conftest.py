@@ -32,11 +32,12 @@ def _free_ports(count: int) -> list[int]:
     One of the latter may be taken before Ray binds it, seconds later.
     """
     ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(20_000, 32_768)
+    for port in random.sample(range(20_000, 32_768), 100 * count):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             ports.append(port)
-    return ports
+        if len(ports) == count:
+            return ports
+    raise AssertionError("no free port between 20000 and 32768")
 
 
 def _marked(mark: str) -> list[int]:
