@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Do the drawn figures need motion, and does what is learned from them transfer?
 
-    python benchmarks/demo_data.py                # sizes and budgets of `make demo`, mean of 3 seeds
-    python benchmarks/demo_data.py --quick        # fewer videos and seeds
+    python benchmarks/demo_data.py                # sizes and budgets of `make demo`, mean of 3 seeds: ten minutes
 
 Draws both sets, reads the files, and trains the demo's network in plain PyTorch, without Ray:
 
@@ -46,8 +45,6 @@ TEST_CLIPS = 4  # of a video, averaged, as in the demo
 class Config:
     """Single frames against clips, and transfer against scratch, on drawn figures."""
 
-    quick: bool = False
-    """30 and 18 videos a class and one seed: a few minutes instead of a quarter of an hour."""
     seeds: int = 3
     """Trainings of each kind."""
     clips: int = 6000
@@ -179,8 +176,6 @@ def row(name: str, chance: float, results: Sequence[Result]) -> str:
 
 def main(config: Config) -> None:
     torch.set_num_threads(config.threads)
-    sizes = {"first": 30, "second": 18} if config.quick else figures.DEMO_VIDEOS
-    seeds = range(1 if config.quick else config.seeds)
     recipe = clip_recipe()
     still = one_frame(recipe)
     kinds = (
@@ -193,8 +188,8 @@ def main(config: Config) -> None:
     results: dict[str, list[Result]] = {kind: [] for kind in kinds}
     with tempfile.TemporaryDirectory() as name:
         started = time.monotonic()
-        first, first_test = prepare(Path(name), "first", sizes["first"], recipe)
-        second, second_test = prepare(Path(name), "second", sizes["second"], recipe)
+        first, first_test = prepare(Path(name), "first", figures.DEMO_VIDEOS["first"], recipe)
+        second, second_test = prepare(Path(name), "second", figures.DEMO_VIDEOS["second"], recipe)
         counts = [len(v.frames) for v in (first, first_test, second, second_test)]
         print(f"drawn and read in {time.monotonic() - started:.0f} s; train/test videos {counts}", flush=True)
 
@@ -203,7 +198,7 @@ def main(config: Config) -> None:
         print(f"[{time.monotonic() - started:4.0f} s] seed {seed}, {kind}: {results[kind][-1]}", flush=True)
 
     starts = [replace(v, frames=[f[:1] for f in v.frames]) for v in (first, first_test)]
-    for seed in seeds:
+    for seed in range(config.seeds):
         note(seed, kinds[0], train(first, still, config.clips, seed), first_test, still, "first")
         note(seed, kinds[1], train(starts[0], still, config.clips, seed), starts[1], still, "first")
         whole = train(first, recipe, config.clips, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -181,11 +182,15 @@ def test_length_size_rate_and_brightness_say_nothing_about_the_class(which: str)
 
 @pytest.mark.slow
 def test_figures_need_motion_and_transfer(tmp_path: Path) -> None:
-    """The short form of benchmarks/demo_data.py, in its own process because it reads with PyAV."""
+    """benchmarks/demo_data.py, in its own process because it reads with PyAV. Means of three seeds: with one alone the
+    difference on 48 test videos may be chance."""
     report = tmp_path / "report.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "demo_data.py"), "--quick", "--report", str(report)]
-    subprocess.run(command, check=True, timeout=1800)
-    numbers = {kind: runs[0] for kind, runs in json.loads(report.read_text()).items()}
+    command = [sys.executable, str(ROOT / "benchmarks" / "demo_data.py"), "--report", str(report)]
+    subprocess.run(command, check=True, timeout=3600)
+    numbers = {
+        kind: {what: statistics.mean(run[what] for run in runs) for what in ("videos", "pairs")}
+        for kind, runs in json.loads(report.read_text()).items()
+    }
     for kind in ("first set: one frame", "first set: always the first frame"):
         assert 0.4 <= numbers[kind]["pairs"] <= 0.6
     assert numbers["first set: clips"]["videos"] > 0.85
