@@ -179,7 +179,8 @@ def test_workers_killed_at_many_moments_change_nothing(
     )
     trials = sorted(out.iterdir())
     different = [trial.name for trial in trials if data_of(trial) != clean]
-    print(f"F1: seed {seed}, {len(trials)} runs, {len(different)} different, {said.splitlines()[-1]}")
+    (killed,) = [line for line in said.splitlines() if line.startswith("killed after")]
+    print(f"F1: seed {seed}, {len(trials)} runs, {len(different)} different, {killed}")
     assert len(trials) >= KILLS and not different
 
 
