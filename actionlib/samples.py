@@ -104,7 +104,8 @@ class EncodedVideo:
         frames: number of frames, counted by decoding, never from a header; of flow the number of pairs.
         height, width: pixels, both even but for flow that others made.
         fps: average frame rate.
-        times_us: of each frame, microseconds since the first; None where frame `i` is at `i / fps`, to half a frame.
+        times_us: of each frame, microseconds since the first; None where frame `i` is at `i / fps`, to half a frame,
+            or where the source does not state the time of every frame.
         offsets: `frames + 1` byte positions of `jpeg`, `2 * frames + 1` of flow, the last being `len(data)`.
     """
 

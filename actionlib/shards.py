@@ -3,7 +3,7 @@
 Columns: `id` string, `labels` list<int32>, `frames` int32, `fps_num`, `fps_den` int64, `height`, `width` int32,
 `video` large_binary (an MP4 file, or concatenated pictures) and, but for `h264`, `offsets` list<int64> with the
 byte positions of the pictures in `video` and its end: `frames + 1` of them, or `2 * frames + 1` of flow. But for flow
-there is `times_us` list<int64>, null where frame number over fps is the time; the first shards were written without it.
+there is `times_us` list<int64>, null as in `EncodedVideo`; the first shards were written without it.
 Nothing is compressed and no statistics are kept, because the bytes are compressed video already; with one row a row
 group one video is one range read. `large_binary` because 32-bit offsets overflow at 2 GiB (ray#48042). The same rows
 always give the same bytes.

@@ -45,8 +45,8 @@ class PrepareConfig:
     """Most wall-clock seconds of one ffmpeg process; a video that takes longer is rejected. With --retry-rejected it may
     be more than the first time."""
     limit_mib: int = transcode.Limits().output_bytes >> 20
-    """Most MiB of a stored video; a larger one is rejected. A task reserves 3.1 times that of memory. With --retry-rejected
-    as above."""
+    """Most MiB of a stored video; a larger one is rejected. A task reserves 3.1 times that, and 256 MiB,
+    of memory. With --retry-rejected as above."""
     strict: bool = False
     """End before any video is read if a line of the annotation files is wrong (default: report it and go on)."""
     max_rejected: float = 0.05
